@@ -1,0 +1,149 @@
+"""The memory-mapped page of one worker: what must not wait for a message.
+
+The guardian writes the lease and the permitted share; the worker writes its heartbeat and counters. Each field is one
+aligned 8-byte word with exactly one writer, so no lock is needed and a SIGKILL leaves exact counts behind. Permission
+is ``share > 0 and now < lease``: revoking writes both, in one call. Supervisor (reads), guardian and worker use it.
+
+Layout, little endian, 8 bytes a word:
+    0 magic | 1 lease_until_mono_ns | 2 permitted share (double) | 3 heartbeat_mono_ns
+    4 connections_open | 5 connections_opened | 6 operations_due (intended starts so far)
+    8 + 4 * operation: started, succeeded, failed, bytes_received     (at most OPERATIONS_MAX operations)
+"""
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+
+OPERATIONS_MAX = 64
+"""Operations of one scenario mix: a page stays within 4 KiB, and a plan with more is refused."""
+
+MAGIC = 0x3152_4441_5942_4B44
+_WORDS = 8 + 4 * OPERATIONS_MAX
+PAGE_BYTES = _WORDS * 8
+LEASE_S = 0.8
+LEASE_RENEWAL_S = 0.1
+
+
+class LoadPageError(Exception):
+    """The file is not a page of this version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationCounts:
+    """What a worker did of one operation, exact even after SIGKILL. In flight = started - succeeded - failed."""
+
+    started: int
+    succeeded: int
+    failed: int
+    bytes_received: int
+
+
+class LoadPage:
+    """One page, mapped shared. Create it before the worker starts; open it in the worker and the guardian."""
+
+    def __init__(self, path: str, *, create: bool = False) -> None:
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if create else 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if create:
+                os.posix_fallocate(descriptor, 0, PAGE_BYTES)
+            elif os.fstat(descriptor).st_size != PAGE_BYTES:
+                raise LoadPageError(f"{path} is not a load page: wrong size")
+            self._map = mmap.mmap(descriptor, PAGE_BYTES)
+        finally:
+            os.close(descriptor)
+        self.path = path
+        self._words = memoryview(self._map).cast("Q")
+        self._doubles = memoryview(self._map).cast("d")
+        if create:
+            self._words[0] = MAGIC
+        elif self._words[0] != MAGIC:
+            self.close()
+            raise LoadPageError(f"{path} is not a load page: wrong magic")
+
+    def close(self) -> None:
+        """Unmap. The page must not be used afterwards."""
+        self._words.release()
+        self._doubles.release()
+        self._map.close()
+
+    # Guardian -------------------------------------------------------------------------------------------------------
+
+    def grant(self, *, lease_until_mono_ns: int, share: float) -> None:
+        """Renew the lease with a permitted share of load, 0..1 (0 keeps the worker alive and idle)."""
+        assert 0.0 <= share <= 1.0, share
+        self._doubles[2] = share
+        self._words[1] = lease_until_mono_ns
+
+    def revoke(self) -> None:
+        """No load and no lease from now on: the worker ends itself."""
+        self._doubles[2] = 0.0
+        self._words[1] = 0
+
+    # Everybody ------------------------------------------------------------------------------------------------------
+
+    @property
+    def lease_until_mono_ns(self) -> int:
+        """Until when the worker may live; 0 means revoked or not granted yet."""
+        return self._words[1]
+
+    @property
+    def share(self) -> float:
+        """Permitted share of the asked load, 0..1."""
+        return self._doubles[2]
+
+    @property
+    def heartbeat_mono_ns(self) -> int:
+        """When the worker's load loop last turned."""
+        return self._words[3]
+
+    @property
+    def connections_open(self) -> int:
+        """Connections with a live socket now."""
+        return self._words[4]
+
+    @property
+    def connections_opened(self) -> int:
+        """Connections established so far, reconnects included."""
+        return self._words[5]
+
+    @property
+    def operations_due(self) -> int:
+        """Operations whose intended start has passed."""
+        return self._words[6]
+
+    def operation(self, index: int) -> OperationCounts:
+        """Counts of one operation of the mix."""
+        assert 0 <= index < OPERATIONS_MAX
+        base = 8 + 4 * index
+        started, succeeded, failed, received = self._words[base : base + 4]
+        return OperationCounts(started=started, succeeded=succeeded, failed=failed, bytes_received=received)
+
+    # Worker ---------------------------------------------------------------------------------------------------------
+
+    def beat(
+        self, *, heartbeat_mono_ns: int, connections_open: int, connections_opened: int, operations_due: int
+    ) -> None:
+        """Publish the load loop's state."""
+        self._words[4] = connections_open
+        self._words[5] = connections_opened
+        self._words[6] = operations_due
+        self._words[3] = heartbeat_mono_ns
+
+    def count_started(self, index: int) -> None:
+        """One more operation was sent."""
+        self._words[8 + 4 * index] += 1
+
+    def count_succeeded(self, index: int, *, bytes_received: int) -> None:
+        """One more operation met its expectations."""
+        self._words[8 + 4 * index + 3] += bytes_received
+        self._words[8 + 4 * index + 1] += 1
+
+    def count_failed(self, index: int, *, bytes_received: int) -> None:
+        """One more operation failed."""
+        self._words[8 + 4 * index + 3] += bytes_received
+        self._words[8 + 4 * index + 2] += 1
+
+
+assert struct.calcsize("<QdQ") == 24, "words are 8 bytes"

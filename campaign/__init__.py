@@ -1,0 +1,1 @@
+"""The night itself: plan, planner, machine, supervisor, and the ways to talk to them."""

@@ -1,0 +1,1 @@
+"""The screens and command lines: they read, and ask; nothing of theirs can delay the night."""

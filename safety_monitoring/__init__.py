@@ -1,0 +1,1 @@
+"""What protects the host: limits, the guardian process, and every way to stop."""

@@ -1,0 +1,1 @@
+"""Engines make requests; a worker process loads exactly one of them."""

@@ -1,0 +1,141 @@
+"""The words between supervisor and worker, one JSON line each.
+
+Orders go to the worker's standard input, reports come from its standard output. Telemetry is one WindowReport a
+second, never a message per request. Losing either pipe means stop. Supervisor and worker use this module.
+"""
+
+from dataclasses import dataclass
+
+from baseline_metrics.codec import Codec
+from stress_scenarios.load_plan import EngineName, ErrorClass, LoadOrder
+
+VERSION = 1
+
+ERROR_GROUPS_MAX = 20
+"""Different error messages named in one window; further ones are counted under their class with message "(more)"."""
+
+ERROR_MESSAGE_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Get ready for this load; answer Prepared. Nothing is sent to the target yet."""
+
+    order: LoadOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Go:
+    """Start the prepared load at this instant (CLOCK_MONOTONIC, seconds)."""
+
+    segment: int
+    start_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Start nothing more; drain what is in flight; answer Drained."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """End the process, exit code 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady:
+    """First words of a worker: the engine is imported, the page is mapped."""
+
+    worker: int
+    pid: int
+    start_ticks: int
+    engine: EngineName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The order was understood."""
+
+    worker: int
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationWindow:
+    """One operation's completions within one window. Histograms by stress_scenarios.histogram, microseconds, encoded.
+
+    ``operation`` indexes LoadOrder.operations. Failures are kept apart from successes in every figure.
+    """
+
+    operation: int
+    succeeded: int
+    failed: int
+    response_succeeded: str
+    response_failed: str
+    service_succeeded: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCount:
+    """How often one kind of failure happened within one window."""
+
+    operation: int
+    error: ErrorClass
+    message: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowReport:
+    """What one worker did within one second. ``sequence`` rises by one per report of a worker.
+
+    operations_due: intended starts so far in this segment; started: requests sent so far in this segment.
+    """
+
+    worker: int
+    sequence: int
+    segment: int
+    start_mono_s: float
+    end_mono_s: float
+    operations: tuple[OperationWindow, ...]
+    errors: tuple[ErrorCount, ...]
+    operations_due: int
+    operations_started: int
+    connections_open: int
+    bytes_received: int
+    cpu_s: float
+    loop_lag_s_max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """The segment's load is zero: everything that was started has ended, or was given up after drain_s (abandoned)."""
+
+    worker: int
+    segment: int
+    operations_requested: int
+    operations_started: int
+    operations_succeeded: int
+    operations_failed: int
+    operations_abandoned: int
+    connections_peak: int
+    connections_opened: int
+    first_start_mono_s: float
+    last_end_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFault:
+    """The worker cannot go on, and leaves with exit code 70."""
+
+    worker: int
+    detail: str
+
+
+ORDERS = Codec(Prepare, Go, Release, Leave, version=VERSION)
+REPORTS = Codec(WorkerReady, Prepared, WindowReport, Drained, WorkerFault, version=VERSION)
+
+Order = Prepare | Go | Release | Leave
+Report = WorkerReady | Prepared | WindowReport | Drained | WorkerFault
