@@ -81,16 +81,17 @@ class Codec:
             raise CodecError(f"a line of {len(line)} bytes, the limit is {self._bytes_max}")
         try:
             envelope = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CodecError(f"not JSON: {error}") from error
         if not isinstance(envelope, dict) or set(envelope) != {"v", "m"}:
             raise CodecError("not an envelope of version and message")
         if envelope["v"] != self._version:
             raise CodecError(f"version {envelope['v']}, this is version {self._version}")
         body = envelope["m"]
-        if not isinstance(body, dict) or body.get("type") not in self._types:
-            raise CodecError(f"unknown message type {body.get('type') if isinstance(body, dict) else body!r}")
-        return _decode(self._types[body["type"]], body, body["type"])
+        name = body.get("type") if isinstance(body, dict) else body
+        if not isinstance(body, dict) or not isinstance(name, str) or name not in self._types:
+            raise CodecError(f"unknown message type {name!r}")
+        return _decode(self._types[name], body, name)
 
 
 @cache
@@ -126,9 +127,13 @@ def _decode(expected: Any, value: Any, path: str) -> Any:
 
 def _decode_scalar(expected: Any, value: Any, path: str) -> Any:
     if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError as error:  # a whole number beyond the floats
+            raise CodecError(f"{path}: not a finite number") from error
+        if not math.isfinite(number):
             raise CodecError(f"{path}: not a finite number")
-        return float(value)
+        return number
     if expected in (int, str, bool) and type(value) is expected:
         return value
     raise CodecError(f"{path}: expected {getattr(expected, '__name__', expected)}, got {type(value).__name__}")

@@ -1,0 +1,71 @@
+# What people and robots type. `make demo` and `make test` work in a fresh clone with nothing but Python 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAUNCHER := $(BIN)/python launch_autonomous_testing.py
+# Installing is quiet, and does not ask for a newer pip: the constraints are what is tested.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+SETUP_DONE := $(VENV)/.setup-done
+DEV_DONE := $(VENV)/.dev-done
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev format lint types layers pytest test evidence-stop simulate clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(SETUP_DONE)  ## what running needs, into .venv
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Daybreak needs Python 3.11 or newer; try: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(SETUP_DONE): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+dev: $(DEV_DONE)  ## what testing needs as well, system packages included
+	tests/support/install_system_packages.sh
+
+$(DEV_DONE): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	touch $(SETUP_DONE) $@
+
+demo: setup  ## a whole campaign in two minutes, against the bundled service
+	$(LAUNCHER) run --demo --compress 2min --yes
+
+format: $(DEV_DONE)  ## bring the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(DEV_DONE)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV_DONE)
+	$(BIN)/mypy .
+
+layers: $(DEV_DONE)
+	$(BIN)/lint-imports
+
+pytest: dev
+	$(BIN)/python -m pytest
+
+# One after another, whatever -j says: the campaigns in the tests need the machine for themselves.
+test: dev  ## everything that has to hold: form, lint, types, layers, tests
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory types
+	$(MAKE) --no-print-directory layers
+	$(MAKE) --no-print-directory pytest
+
+evidence-stop: dev  ## measure the emergency stop 100 times, into docs/evidence/
+	$(BIN)/python benchmarks/stop_latency.py
+
+simulate: setup  ## ten thousand virtual nights against the invariants
+	$(LAUNCHER) simulate --nights 10000 --seed 1
+
+clean:  ## forget what was installed and cached; runs/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache dist
+	find . -name __pycache__ -not -path './runs/*' -type d -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""A small sequential GET load on one target, for a baseline that is measured without a campaign.
+
+A campaign measures its anchor load with its workers; this probe needs nothing but the standard library, and is bounded
+in every direction: requests, time of each, bytes of each, and whom it may reach. Runs inside baseline_collector when
+that is started alone.
+"""
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from baseline_metrics.clock import Clock
+
+REQUESTS = 20
+"""Enough to tell a dead target from a live one and to average; at 5 s each the probe ends within 100 s."""
+REQUEST_S_MAX = 5.0
+"""From connecting to the last byte."""
+RESPONSE_BYTES_MAX = 1 << 20
+"""What is read of one answer; the rest is left on the wire and the operation counts as failed."""
+
+_READ_BYTES = 65_536
+_STATUS_FAILED = 400
+_LEFT_S_MIN = 0.001
+_FAILURE_CHARACTERS_MAX = 200
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class ProbeError(ValueError):
+    """A target that the probe does not accept. The message says what to write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTarget:
+    """Where to, resolved once. host: as written, for the Host header and the TLS name; address: numeric."""
+
+    scheme: str
+    host: str
+    port: int
+    address: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeOutcome:
+    """What came of the probe. response_s: of each success; failures: why each other request failed."""
+
+    response_s: tuple[float, ...]
+    failures: tuple[str, ...]
+
+
+class _RequestFailedError(Exception):
+    """One request did not end in an acceptable answer."""
+
+
+def resolve_target(url: str) -> ProbeTarget:
+    """Check a URL and resolve its host once. Raises ProbeError unless all its addresses are loopback or private."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ProbeError(f'"{url}" is not an HTTP target: write "http://127.0.0.1:8000/"')
+    if parts.username is not None or parts.password is not None:
+        raise ProbeError("the target's URL holds credentials: write it without them")
+    try:
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except (ValueError, OSError) as error:
+        raise ProbeError(f'"{url}" cannot be resolved: {error}') from error
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        if not is_near(address):
+            raise ProbeError(f'"{url}" leads to {address}: this probe sends to loopback and private addresses only')
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not path.isascii() or any(character <= " " or character == "\x7f" for character in path):
+        raise ProbeError(f'"{url}" holds characters that no request line may hold: write them percent-encoded')
+    return ProbeTarget(scheme=parts.scheme, host=parts.hostname, port=port, address=addresses[0], path=path)
+
+
+def is_near(address: str) -> bool:
+    """Whether a numeric address is loopback or private. Link-local is not: cloud metadata services live there."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return (parsed.is_loopback or parsed.is_private) and not (parsed.is_link_local or parsed.is_unspecified)
+
+
+def probe(
+    target: ProbeTarget, *, clock: Clock, requests: int = REQUESTS, request_s_max: float = REQUEST_S_MAX
+) -> ProbeOutcome:
+    """Send ``requests`` GETs one after the other, each on a connection of its own. Success: a status below 400.
+
+    Response times run from before connecting to the last byte, seconds. Never raises for what the target does.
+    """
+    response_s: list[float] = []
+    failures: list[str] = []
+    for _ in range(requests):
+        begun_mono_s = clock.mono_s()
+        try:
+            _get(target, clock=clock, until_mono_s=begun_mono_s + request_s_max)
+            response_s.append(clock.mono_s() - begun_mono_s)
+        except _RequestFailedError as error:
+            failures.append(str(error))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            failures.append(f"{type(error).__name__}: {error}"[:_FAILURE_CHARACTERS_MAX])
+    return ProbeOutcome(response_s=tuple(response_s), failures=tuple(failures))
+
+
+def _get(target: ProbeTarget, *, clock: Clock, until_mono_s: float) -> None:
+    left_s = max(_LEFT_S_MIN, until_mono_s - clock.mono_s())
+    raw = socket.create_connection((target.address, target.port), timeout=left_s)
+    # A socket's timeout begins anew with each byte; only cutting the connection bounds a peer that trickles.
+    with raw, raw.dup() as handle:
+        overdue = threading.Event()
+        cut = threading.Timer(max(_LEFT_S_MIN, until_mono_s - clock.mono_s()), _cut, (handle, overdue))
+        cut.daemon = True
+        cut.start()
+        try:
+            status = _exchange(target, raw)
+        except (OSError, http.client.HTTPException, ValueError):
+            if overdue.is_set():
+                raise _RequestFailedError("no complete answer in time") from None
+            raise
+        finally:
+            cut.cancel()
+            cut.join()
+        if overdue.is_set():
+            raise _RequestFailedError("no complete answer in time")
+        if status >= _STATUS_FAILED:
+            raise _RequestFailedError(f"status {status}")
+
+
+def _cut(handle: socket.socket, overdue: threading.Event) -> None:
+    overdue.set()
+    with contextlib.suppress(OSError):  # the peer was quicker
+        handle.shutdown(socket.SHUT_RDWR)
+
+
+def _exchange(target: ProbeTarget, raw: socket.socket) -> int:
+    connection = http.client.HTTPConnection(target.host, target.port)
+    if target.scheme == "https":
+        connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=target.host)
+    else:
+        connection.sock = raw
+    try:
+        headers = {"Host": _host_header(target), "User-Agent": "daybreak-baseline", "Connection": "close"}
+        connection.request("GET", target.path, headers=headers)
+        answer = connection.getresponse()
+        received = 0
+        while chunk := answer.read(_READ_BYTES):
+            received += len(chunk)
+            if received > RESPONSE_BYTES_MAX:
+                raise _RequestFailedError(f"an answer of more than {RESPONSE_BYTES_MAX} bytes")
+        if answer.length:  # http.client leaves this to its caller when the body is read in pieces
+            raise _RequestFailedError(f"the answer ended {answer.length} bytes early")
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _host_header(target: ProbeTarget) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return host if target.port == _DEFAULT_PORTS[target.scheme] else f"{host}:{target.port}"
