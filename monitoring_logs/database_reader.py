@@ -1,0 +1,94 @@
+"""Reads campaign.db without being able to change it, also while the recorder writes.
+
+The connection is opened read-only at the file, not merely asked to behave: a connection that may write would also
+checkpoint. Each query is a short transaction of its own, so that no reader holds up the recorder's log. Reporter,
+status and HUD use it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Integer, NullPool, RowMapping, Select, Table, column, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from monitoring_logs.records import SCHEMA_VERSION
+from monitoring_logs.schema import HOST_SAMPLES, SENSOR_LAYOUTS
+from monitoring_logs.store import BUSY_TIMEOUT_S
+
+CHUNK_ROWS = 5000
+"""Host samples fetched in one transaction: a few MiB, some ten milliseconds, far below the 2 s a reader may take."""
+
+
+class DatabaseUnreadableError(Exception):
+    """The database is missing, damaged, or of a version that this program does not know; says which and why."""
+
+
+class DatabaseReader:
+    """One database file. Every method raises DatabaseUnreadableError."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._version_known = False
+        self._engine = create_engine("sqlite+pysqlite://", creator=self._open, poolclass=NullPool)
+
+    def close(self) -> None:
+        """Nothing is kept open between queries; this ends the engine."""
+        self._engine.dispose()
+
+    def table_rows(self, table: Table, **equal_to: int | str) -> list[RowMapping]:
+        """All rows of a table in the order of its key, or those whose columns have these values."""
+        conditions = [table.columns[name] == value for name, value in equal_to.items()]
+        return self._all(select(table).where(*conditions).order_by(*table.primary_key))
+
+    def rows_as_written(self, table: Table) -> list[RowMapping]:
+        """All rows of a table in the order in which they were written."""
+        return self._all(select(table).order_by(column("rowid", Integer)))
+
+    def host_rows(self, *, from_mono_s: float, to_mono_s: float) -> Iterator[RowMapping]:
+        """Host samples of from <= at_mono_s < to with the ``body`` of their layout, as written, in short transactions."""
+        after = -1
+        while True:
+            statement = (
+                select(HOST_SAMPLES, SENSOR_LAYOUTS.c.body)
+                .join(SENSOR_LAYOUTS)
+                .where(HOST_SAMPLES.c.sequence > after)
+                .where(HOST_SAMPLES.c.at_mono_s >= from_mono_s, HOST_SAMPLES.c.at_mono_s < to_mono_s)
+                .order_by(HOST_SAMPLES.c.sequence)
+                .limit(CHUNK_ROWS)
+            )
+            chunk = self._all(statement)
+            yield from chunk
+            if len(chunk) < CHUNK_ROWS:
+                return
+            after = chunk[-1]["sequence"]
+
+    def last_host_row(self) -> list[RowMapping]:
+        """The newest host sample's row, or none."""
+        return self._all(select(HOST_SAMPLES).order_by(HOST_SAMPLES.c.sequence.desc()).limit(1))
+
+    def _all(self, statement: Select[tuple[object, ...]]) -> list[RowMapping]:
+        if not Path(self._path).is_file():
+            raise DatabaseUnreadableError(f"there is no database {self._path}")
+        try:
+            with self._engine.connect() as connection:
+                if not self._version_known:
+                    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                    _check_version(self._path, version)
+                    self._version_known = True
+                return list(connection.execute(statement).mappings())
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+            reason = getattr(error, "orig", error)
+            raise DatabaseUnreadableError(f"{self._path} cannot be read: {reason}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        uri = f"file:{quote(str(Path(self._path).absolute()))}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def _check_version(path: str, version: int) -> None:
+    if version != SCHEMA_VERSION:
+        raise DatabaseUnreadableError(
+            f"{path} has schema version {version}, this program reads version {SCHEMA_VERSION}; use the release that wrote it"
+        )

@@ -1,0 +1,135 @@
+"""The tables of campaign.db: columns where rows are searched or summed, JSON bodies where a record is read as a whole.
+
+STRICT tables refuse a value of the wrong type at the door. Each table has a natural key, so that writing a record twice
+changes nothing. The schema of a run is never migrated: ``user_version`` says which one it is, and readers know the
+older ones. Pure; the recorder and the readers use it.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import REAL, Column, ForeignKey, Integer, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint
+
+METADATA = MetaData()
+
+
+def _integer(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def _real(name: str) -> "Column[float]":
+    return Column(name, REAL, nullable=False)
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _table(name: str, columns: Sequence[Column[int] | Column[float] | Column[str]], *key: str) -> Table:
+    return Table(name, METADATA, *columns, PrimaryKeyConstraint(*key), sqlite_strict=True)
+
+
+RUN_FACTS = _table("run_facts", [_text("key"), _text("body")], "key")
+"""Single facts of the run: schema_version, order, host, drill:<path>:<checksum>, end."""
+
+SEGMENTS = _table(
+    "segments",
+    [_integer("segment"), _text("kind"), _text("name"), _real("start_mono_s"), _real("start_utc_s")],
+    "segment",
+)
+
+SENSOR_LAYOUTS = _table("sensor_layouts", [_integer("layout"), _text("body")], "layout")
+"""Which sensors a host sample has, in order, and which of them were gaps and why. Samples share layouts, so names and
+gaps are stored only when they change; ``layout`` is the first 63 bits of the body's SHA-256."""
+
+HOST_SAMPLES = Table(
+    "host_samples",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    _real("at_mono_s"),
+    _real("at_utc_s"),
+    Column("layout", Integer, ForeignKey("sensor_layouts.layout"), nullable=False),
+    _text("readings"),
+    UniqueConstraint("at_mono_s", "at_utc_s"),
+    sqlite_strict=True,
+)
+"""``readings``: JSON list of the known values, in the layout's order, gaps left out."""
+
+LOAD_SECONDS = _table(
+    "load_seconds",
+    [
+        _integer("segment"),
+        _integer("second"),
+        _real("at_mono_s"),
+        _real("at_utc_s"),
+        _integer("succeeded"),
+        _integer("failed"),
+        _text("response_succeeded"),
+        _text("response_failed"),
+        _integer("operations_due"),
+        _integer("operations_started"),
+        _integer("connections_open"),
+        _integer("bytes_received"),
+        _real("generator_cpu_s"),
+        _real("loop_lag_s_max"),
+    ],
+    "segment",
+    "second",
+)
+
+LOAD_MINUTES = _table(
+    "load_minutes",
+    [
+        _integer("segment"),
+        _integer("minute"),
+        _integer("operation"),
+        _integer("succeeded"),
+        _integer("failed"),
+        _text("response_succeeded"),
+        _text("response_failed"),
+        _text("service_succeeded"),
+    ],
+    "segment",
+    "minute",
+    "operation",
+)
+
+ERROR_GROUPS = _table(
+    "error_groups",
+    [
+        _integer("segment"),
+        _integer("minute"),
+        _integer("operation"),
+        _text("error"),
+        _text("message"),
+        _integer("count"),
+    ],
+    "segment",
+    "minute",
+    "operation",
+    "error",
+    "message",
+)
+
+EVENTS = _table(
+    "events",
+    [_real("at_mono_s"), _real("at_utc_s"), _text("kind"), _text("name"), _text("text")],
+    "at_mono_s",
+    "at_utc_s",
+    "kind",
+    "name",
+    "text",
+)
+
+GUARDIAN_EVENTS = _table(
+    "guardian_events",
+    [_real("at_mono_s"), _real("at_utc_s"), _integer("rung"), _real("share"), _text("why")],
+    "at_mono_s",
+    "at_utc_s",
+    "rung",
+    "share",
+    "why",
+)
+
+PHASE_RECORDS = _table("phase_records", [_integer("phase"), _text("outcome"), _text("body")], "phase")
+ANCHOR_RECORDS = _table("anchor_records", [_integer("segment"), _text("body")], "segment")
+BASELINE_RECORDS = _table("baseline_records", [_integer("idle_segment"), _text("body")], "idle_segment")

@@ -1,0 +1,81 @@
+"""What a worker's load run needs of an engine: sessions that perform ready requests, and counts of real connections.
+
+Pacing, permission, counting and windows belong to the load run and are the same for every engine; an engine only knows
+how to speak to a target. A faster engine can stand in without anybody noticing. The worker process uses it.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from stress_scenarios.load_plan import TargetSpec
+from stress_scenarios.scenario import AnswerJudgement, ReadyRequest
+
+
+class EngineError(Exception):
+    """The engine cannot prepare this load (a certificate file that does not load, say). The message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One operation's end. bytes_received: all bytes read from the connection for it, headers included."""
+
+    judgement: AnswerJudgement
+    bytes_received: int
+
+
+class ConnectionCounts:
+    """Real connections of one worker, counted where they are made. Written by the engine, read by the load run."""
+
+    __slots__ = ("open", "opened", "peak")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.opened = 0
+        self.peak = 0
+
+    def count_opened(self) -> None:
+        """A connection was established."""
+        self.opened += 1
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+
+    def count_closed(self) -> None:
+        """One of the open connections was closed by us."""
+        assert self.open > 0, "a connection was closed twice"
+        self.open -= 1
+
+    def begin_peak(self) -> None:
+        """Measure the peak anew, from what is open now."""
+        self.peak = self.open
+
+
+class Session(Protocol):
+    """One virtual user's connection: opened by its first operation, reopened if it breaks, closed at the end."""
+
+    async def perform(self, operation: int) -> Exchange:
+        """Send one prepared request and judge its answer, within its timeout over everything.
+
+        Never raises for what the target does; only cancellation passes through, and then the operation is abandoned.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Engine(Protocol):
+    """How to speak to a target."""
+
+    @property
+    def connections(self) -> ConnectionCounts:
+        """Real connections, over the engine's life."""
+        ...
+
+    def prepare(self, *, target: TargetSpec, requests: tuple[ReadyRequest, ...], response_bytes_max: int) -> None:
+        """Get ready to perform these requests against this target. Sends nothing. Raises EngineError."""
+        ...
+
+    def session(self) -> Session:
+        """A fresh session, not yet connected, without cookies."""
+        ...

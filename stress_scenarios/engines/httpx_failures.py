@@ -1,0 +1,79 @@
+"""From an exception under httpx to a class of error: the same words for the same kind of failure.
+
+httpx wraps what happened several times (OSError in anyio's in httpcore's in its own), so the whole chain of causes is
+looked at, and the most telling link names the class. Runs in worker processes.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from stress_scenarios.load_plan import ErrorClass
+from stress_scenarios.scenario import Failed, failure
+
+_CHAIN_LENGTH_MAX = 32
+"""Causes looked at; a chain of wrapped errors has about five links, and a cycle must not hold us."""
+
+_NOBODY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+_CLOSED_UNDER_US = ("Server disconnected", "peer closed connection", "without sending")
+
+
+def failure_of(error: Exception) -> Failed:
+    """The failed operation that an exception stands for, with a message that does not vary from request to request."""
+    chain = tuple(_causes(error))
+    for link in chain:
+        known = _of_system_error(link)
+        if known is not None:
+            return known
+    return _of_httpx_error(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    waiting: list[BaseException] = [error]
+    for _ in range(_CHAIN_LENGTH_MAX):
+        if not waiting:
+            return
+        link = waiting.pop(0)
+        yield link
+        if isinstance(link, BaseExceptionGroup):
+            waiting.extend(link.exceptions)
+        following = link.__cause__ or link.__context__
+        if following is not None:
+            waiting.append(following)
+
+
+def _of_system_error(link: BaseException) -> Failed | None:
+    """What the operating system or TLS said, if this link is its word."""
+    if isinstance(link, ssl.SSLError):
+        reason = getattr(link, "verify_message", "") or link.reason or str(link)
+        return failure(ErrorClass.TLS, f"TLS: {reason}")
+    if isinstance(link, socket.gaierror):
+        return failure(ErrorClass.DNS, f"name lookup: {link.strerror}")
+    if isinstance(link, ConnectionRefusedError):
+        return failure(ErrorClass.REFUSED, "connection refused")
+    if isinstance(link, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return failure(ErrorClass.RESET, "connection reset by the peer")
+    if isinstance(link, TimeoutError):
+        return failure(ErrorClass.TIMEOUT, "the operating system gave up waiting for the peer")
+    if isinstance(link, OSError) and link.errno in _NOBODY_THERE:
+        return failure(ErrorClass.REFUSED, f"nobody there: {link.strerror}")
+    if isinstance(link, OSError) and link.errno is not None and link.errno > 0:
+        return failure(ErrorClass.OTHER, f"{errno.errorcode.get(link.errno, 'OSError')}: {link.strerror}")
+    return None
+
+
+def _of_httpx_error(error: Exception) -> Failed:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, httpx.RemoteProtocolError):
+        if any(words in str(error) for words in _CLOSED_UNDER_US):
+            return failure(ErrorClass.RESET, "the peer closed the connection before its answer was complete")
+        return failure(ErrorClass.PROTOCOL, text)
+    if isinstance(error, httpx.DecodingError):
+        return failure(ErrorClass.PROTOCOL, text)
+    if isinstance(error, httpx.NetworkError):
+        return failure(ErrorClass.RESET, "the connection broke")
+    return failure(ErrorClass.OTHER, text)

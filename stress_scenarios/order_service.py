@@ -1,0 +1,232 @@
+"""Carries out a supervisor's orders in one worker, one segment after another.
+
+Prepare, Go and Release come as messages; permission to make load comes from the page alone. Counters in the page
+accumulate over the worker's life (whoever reads them takes differences), reports count within their segment. An order
+that does not fit the state is our fault and ends the worker: guessing would falsify the record. Runs in the asyncio
+loop of a worker process.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
+from stress_scenarios.engines.engine import Engine, EngineError
+from stress_scenarios.load_plan import LoadOrder, Paced
+from stress_scenarios.load_run import LoadRun
+from stress_scenarios.loop_pulse import PULSE_S, LoopPulse
+from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report
+from stress_scenarios.process_start import arm_backstop, disarm_backstop
+from stress_scenarios.scenario import ScenarioError, ready_requests
+
+ORDERS_WAITING_MAX = 16
+"""A supervisor has at most three orders on their way (Prepare, Go, Release); more is a flood."""
+
+BACKSTOP_MARGIN_S = 60.0
+"""How much longer than its load and drain a worker may take before the kernel ends it."""
+
+_HEARTBEAT_TURNS = 6
+"""The page is written every sixth turn, about every 36 ms: at least every 50 ms also when turns are a little late."""
+
+assert _HEARTBEAT_TURNS * PULSE_S < 0.05
+
+
+class OrderError(Exception):
+    """An order that cannot be carried out, or does not fit the worker's state. The worker ends with exit code 70."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Nothing prepared. last_segment: whose Release may still be on its way, -1 before the first segment."""
+
+    last_segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A load is prepared and waits for Go."""
+
+    run: LoadRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A load is being made."""
+
+    run: LoadRun
+    task: "asyncio.Task[Drained]"
+
+
+State = Idle | Ready | Running
+
+
+class OrderService:
+    """One worker's orders, from the first to Leave."""
+
+    def __init__(self, *, worker: int, engine: Engine, page: LoadPage, send: Callable[[Report], None]) -> None:
+        self._worker = worker
+        self._engine = engine
+        self._page = page
+        self._send = send
+        self._state: State = Idle(last_segment=-1)
+        self._orders: asyncio.Queue[Order] = asyncio.Queue()
+        self._left = asyncio.Event()
+        self._sequence = 0
+        self._due_before = 0
+        self._turns = 0
+        self._faults: list[BaseException] = []
+
+    def accept(self, order: Order) -> None:
+        """Take an order, in the loop's thread."""
+        if self._orders.qsize() >= ORDERS_WAITING_MAX:
+            self.fail(OrderError(f"more than {ORDERS_WAITING_MAX} orders wait"))
+        else:
+            self._orders.put_nowait(order)
+
+    def fail(self, error: BaseException) -> None:
+        """End the service with this error."""
+        self._faults.append(error)
+        self._left.set()
+
+    async def serve(self) -> None:
+        """Work until Leave. Raises OrderError for what cannot be carried out, and whatever was thrown by our own bugs."""
+        pulse = LoopPulse(self._turn)
+        worker = asyncio.create_task(self._carry_out_all())
+        try:
+            await self._left.wait()
+        finally:
+            pulse.stop()
+            worker.cancel()
+        if self._faults:
+            raise self._faults[0]
+
+    # Orders ---------------------------------------------------------------------------------------------------------
+
+    async def _carry_out_all(self) -> None:
+        try:
+            while not self._left.is_set():
+                self._carry_out(await self._orders.get())
+        except Exception as error:  # noqa: BLE001 - handed on by serve, which ends the process with it
+            self.fail(error)
+
+    def _carry_out(self, order: Order) -> None:
+        match order:
+            case Prepare(order=load):
+                self._prepare(load)
+            case Go(segment=segment, start_mono_s=start_mono_s):
+                self._go(segment, start_mono_s)
+            case Release(segment=segment):
+                self._release(segment)
+            case Leave():
+                self._left.set()
+
+    def _prepare(self, load: LoadOrder) -> None:
+        if isinstance(self._state, Running):
+            raise OrderError(f"Prepare of segment {load.segment} while segment {self._state.run.order.segment} runs")
+        _check(load)
+        try:
+            requests = ready_requests(load)
+            self._engine.prepare(target=load.target, requests=requests, response_bytes_max=load.response_bytes_max)
+            run = LoadRun(
+                worker=self._worker,
+                order=load,
+                engine=self._engine,
+                page=self._page,
+                next_sequence=self._next_sequence,
+                send=self._send,
+            )
+        except (EngineError, ScenarioError) as error:
+            raise OrderError(f"segment {load.segment} cannot be prepared: {error}") from error
+        self._state = Ready(run=run)
+        gc.collect()
+        gc.freeze()  # what was set up stays: collections during the load look only at what the load makes
+        self._send(Prepared(worker=self._worker, segment=load.segment))
+
+    def _go(self, segment: int, start_mono_s: float) -> None:
+        if not isinstance(self._state, Ready) or self._state.run.order.segment != segment:
+            raise OrderError(f"Go for segment {segment}, which is not prepared")
+        run = self._state.run
+        load = run.order
+        lasts_s = max(0.0, start_mono_s - asyncio.get_running_loop().time()) + load.ramp_s + load.hold_s + load.drain_s
+        arm_backstop(lasts_s + BACKSTOP_MARGIN_S)
+        task = asyncio.create_task(run.run(start_mono_s))
+        task.add_done_callback(self._note_drained)
+        self._state = Running(run=run, task=task)
+
+    def _release(self, segment: int) -> None:
+        match self._state:
+            case Running(run=run) if run.order.segment == segment:
+                run.release()
+            case Ready(run=run) if run.order.segment == segment:
+                self._state = Idle(last_segment=segment)
+                self._send(run.never_started())
+            case Idle(last_segment=last) if last == segment:
+                pass  # its time was over before the Release arrived; Drained is already on its way
+            case _:
+                raise OrderError(f"Release of segment {segment}, which is not this worker's")
+
+    def _note_drained(self, task: "asyncio.Task[Drained]") -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self.fail(error)
+            return
+        drained = task.result()
+        disarm_backstop()
+        assert isinstance(self._state, Running)
+        self._due_before += self._state.run.operations_due()
+        self._state = Idle(last_segment=drained.segment)
+        self._beat(asyncio.get_running_loop().time())
+        self._say(drained)
+
+    # The loop's beat ------------------------------------------------------------------------------------------------
+
+    def _turn(self, now_mono_s: float, lag_s: float) -> None:
+        try:
+            if isinstance(self._state, Running):
+                self._state.run.turn(now_mono_s, lag_s=lag_s)
+        except Exception as error:  # noqa: BLE001 - an exception in a callback would only be logged
+            self.fail(error)
+        self._turns += 1
+        if self._turns % _HEARTBEAT_TURNS == 0:
+            self._beat(now_mono_s)
+
+    def _beat(self, now_mono_s: float) -> None:
+        due = self._due_before
+        if isinstance(self._state, Running):
+            due += self._state.run.operations_due()
+        self._page.beat(
+            heartbeat_mono_ns=int(now_mono_s * 1e9),
+            connections_open=self._engine.connections.open,
+            connections_opened=self._engine.connections.opened,
+            operations_due=due,
+        )
+
+    def _say(self, report: Report) -> None:
+        try:
+            self._send(report)
+        except Exception as error:  # noqa: BLE001 - see _turn
+            self.fail(error)
+
+    def _next_sequence(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+
+def _check(load: LoadOrder) -> None:
+    """Refuse an order that has no meaning. The planner never makes one, so this is about our own bugs."""
+    problems = []
+    if not 1 <= len(load.operations) <= OPERATIONS_MAX:
+        problems.append(f"{len(load.operations)} operations, 1 to {OPERATIONS_MAX} are possible")
+    if not (load.connections >= 1 and load.connections_total >= load.connection_offset + load.connections):
+        problems.append(f"connections {load.connection_offset} + {load.connections} of {load.connections_total}")
+    if load.operations_per_session < 1:
+        problems.append(f"{load.operations_per_session} operations per session")
+    if isinstance(load.pace, Paced) and not load.pace.operations_per_s > 0:
+        problems.append(f"{load.pace.operations_per_s} operations per second")
+    if min(load.ramp_s, load.hold_s, load.drain_s) < 0 or load.ramp_s + load.hold_s <= 0:
+        problems.append(f"a ramp of {load.ramp_s} s, a hold of {load.hold_s} s, a drain of {load.drain_s} s")
+    if problems:
+        raise OrderError(f"segment {load.segment} asks for the impossible: {'; '.join(problems)}")

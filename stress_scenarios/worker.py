@@ -1,0 +1,122 @@
+"""The process that makes load: ``python -m stress_scenarios.worker --worker N --engine httpx --page PATH --parent-pid P``.
+
+It makes itself expendable first, then maps its page, then loads its engine and no other, and from its first lease on
+lives exactly as long as its lease. Orders come on standard input, reports go to standard output, its log is standard
+error. Exit codes: 0 told to leave, 70 our own fault, 75 lease, supervisor or pipe gone; a SIGALRM death is the backstop.
+Whoever starts it gives it a session of its own, and starts it from a thread that stays: the kernel's parent-death
+signal fires when the starting thread ends.
+"""
+
+import argparse
+import gc
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from baseline_metrics.codec import CodecError
+from baseline_metrics.load_page import LoadPage, LoadPageError
+from stress_scenarios.engines.drill_engine import DRILL_S_MAX, DrillFault, run_drill_load
+from stress_scenarios.lease_watch import FIRST_GRANT_S_MAX, watch_lease
+from stress_scenarios.load_plan import EngineName
+from stress_scenarios.messages import ORDERS, Leave, Report, WorkerReady
+from stress_scenarios.order_pipes import ReportPipe, claim_report_pipe, read_orders
+from stress_scenarios.process_start import (
+    EXIT_LEFT,
+    StartError,
+    arm_backstop,
+    become_expendable,
+    disarm_backstop,
+    own_start_ticks,
+)
+
+START_S_MAX = FIRST_GRANT_S_MAX + 60.0
+"""How long imports and set-up may take before the kernel ends the process; they take half a second."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Be a worker. Never returns."""
+    options = _parse(arguments)
+    pipe = ReportPipe(claim_report_pipe())
+    try:
+        become_expendable(options.parent_pid)
+        page = LoadPage(options.page)
+    except (StartError, LoadPageError, OSError) as error:
+        pipe.fault(options.worker, f"could not start: {error}")
+    match EngineName(options.engine):
+        case EngineName.DRILL:
+            _be_drill(options.worker, page, pipe, DrillFault(options.drill_fault))
+        case EngineName.HTTPX:
+            _be_load(options.worker, page, pipe)
+
+
+def _be_drill(worker: int, page: LoadPage, pipe: ReportPipe, fault: DrillFault) -> NoReturn:
+    def on_line(line: bytes) -> None:
+        try:
+            order = ORDERS.decode(line)
+        except CodecError as error:
+            pipe.fault(worker, f"an order that is none: {error}")
+        if not isinstance(order, Leave):
+            pipe.fault(worker, f"a drill takes no {type(order).__name__}")
+        pipe.leave(EXIT_LEFT)
+
+    arm_backstop(DRILL_S_MAX)
+    gc.freeze()
+    watch_lease(page)
+    pipe.send(_ready(worker, EngineName.DRILL))
+    read_orders(on_line)
+    run_drill_load(page, fault)
+
+
+def _be_load(worker: int, page: LoadPage, pipe: ReportPipe) -> NoReturn:
+    arm_backstop(START_S_MAX)
+    # Imported only here, after the process is safe: asyncio and the engine take a third of a second, and a drill needs
+    # neither.
+    import asyncio  # noqa: PLC0415
+
+    from stress_scenarios.engines.httpx_engine import HttpxEngine  # noqa: PLC0415
+    from stress_scenarios.order_service import OrderService  # noqa: PLC0415
+
+    async def serve() -> None:
+        service = OrderService(worker=worker, engine=HttpxEngine(), page=page, send=pipe.send)
+        loop = asyncio.get_running_loop()
+
+        def on_line(line: bytes) -> None:
+            try:
+                order = ORDERS.decode(line)
+            except CodecError as error:
+                loop.call_soon_threadsafe(service.fail, error)
+                return
+            loop.call_soon_threadsafe(service.accept, order)
+
+        disarm_backstop()
+        gc.collect()
+        gc.freeze()
+        watch_lease(page)
+        pipe.send(_ready(worker, EngineName.HTTPX))
+        read_orders(on_line)
+        try:
+            await service.serve()
+        except Exception as error:  # noqa: BLE001 - the process ends with it, whatever it is
+            pipe.fault(worker, f"{type(error).__name__}: {error}")
+        pipe.leave(EXIT_LEFT)
+
+    asyncio.run(serve())
+    raise AssertionError("serve leaves the process")
+
+
+def _ready(worker: int, engine: EngineName) -> Report:
+    return WorkerReady(worker=worker, pid=os.getpid(), start_ticks=own_start_ticks(), engine=engine)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="stress_scenarios.worker", description="One load process of a campaign.")
+    parser.add_argument("--worker", type=int, required=True, help="its number within the campaign")
+    parser.add_argument("--engine", choices=[name.value for name in EngineName], required=True)
+    parser.add_argument("--page", required=True, help="path of its load page, which exists already")
+    parser.add_argument("--parent-pid", type=int, required=True, help="who starts it; any other parent is refused")
+    parser.add_argument("--drill-fault", choices=[fault.value for fault in DrillFault], default=DrillFault.NONE.value)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Orders one after another, and orders that make no sense, on virtual time."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
+from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report, WindowReport
+from stress_scenarios.order_service import ORDERS_WAITING_MAX, OrderError, OrderService
+from tests.stress_scenarios.fake_engine import FakeEngine
+from tests.stress_scenarios.orders import Operation, an_order
+from tests.stress_scenarios.virtual_time import START_S, run_virtually
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[LoadPage]:
+    """A page that permits everything."""
+    page = LoadPage(str(tmp_path / "page"), create=True)
+    page.grant(lease_until_mono_ns=time.monotonic_ns() + 10**15, share=1.0)
+    yield page
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def no_backstop(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Keep the kernel's alarm away from the test process; returns what would have been armed, 0 for disarmed."""
+    armed: list[float] = []
+    monkeypatch.setattr("stress_scenarios.order_service.arm_backstop", armed.append)
+    monkeypatch.setattr("stress_scenarios.order_service.disarm_backstop", lambda: armed.append(0.0))
+    return armed
+
+
+def serve(page: LoadPage, *timed: tuple[float, Order], engine: FakeEngine | None = None) -> list[Report]:
+    """Give orders at seconds after START_S until Leave; returns all reports."""
+    reports: list[Report] = []
+
+    async def work() -> None:
+        service = OrderService(worker=2, engine=engine or FakeEngine(), page=page, send=reports.append)
+        loop = asyncio.get_running_loop()
+        for at_s, order in timed:
+            loop.call_at(START_S + at_s, service.accept, order)
+        await service.serve()
+
+    run_virtually(work())
+    return reports
+
+
+def without_windows(reports: list[Report]) -> list[Report]:
+    """The reports that are not telemetry."""
+    return [report for report in reports if not isinstance(report, WindowReport)]
+
+
+def test_segments_follow_one_another_on_one_worker(page: LoadPage, no_backstop: list[float]) -> None:
+    """Reports count within their segment, the page over the worker's life; sequences rise throughout."""
+    first = an_order(rate=10.0, hold_s=2.0, segment=4)
+    second = an_order(Operation(), Operation(path="/b"), rate=10.0, hold_s=3.0, segment=5)
+    reports = serve(
+        page,
+        (0.0, Prepare(order=first)),
+        (0.1, Go(segment=4, start_mono_s=START_S + 1.0)),
+        (10.0, Prepare(order=second)),
+        (10.1, Go(segment=5, start_mono_s=START_S + 11.0)),
+        (20.0, Leave()),
+    )
+    prepared_4, drained_4, prepared_5, drained_5 = without_windows(reports)
+    assert (prepared_4, prepared_5) == (Prepared(worker=2, segment=4), Prepared(worker=2, segment=5))
+    assert isinstance(drained_4, Drained)
+    assert isinstance(drained_5, Drained)
+    assert (drained_4.operations_succeeded, drained_5.operations_succeeded) == (20, 30)
+    assert (drained_4.connections_opened, drained_5.connections_opened) == (2, 3)
+    assert page.operation(0).succeeded + page.operation(1).succeeded == 50
+    assert (page.operations_due, page.connections_opened, page.connections_open) == (50, 5, 0)
+    windows = [report for report in reports if isinstance(report, WindowReport)]
+    assert [window.sequence for window in windows] == list(range(1, len(windows) + 1))
+    assert [window.operations_started for window in windows if window.segment == 5][-1] == 30
+    assert no_backstop == [pytest.approx(0.9 + 2.0 + 2.0 + 60.0), 0.0, pytest.approx(0.9 + 3.0 + 2.0 + 60.0), 0.0]
+
+
+def test_the_heartbeat_goes_on_with_and_without_load(page: LoadPage) -> None:
+    """The page is written at least every 50 ms, idle or loaded."""
+    seen: list[int] = []
+
+    async def work() -> None:
+        service = OrderService(worker=2, engine=FakeEngine(), page=page, send=lambda _: None)
+        loop = asyncio.get_running_loop()
+        service.accept(Prepare(order=an_order(hold_s=1.0)))
+        service.accept(Go(segment=0, start_mono_s=START_S + 0.5))
+        for step in range(1, 60):
+            loop.call_at(START_S + step * 0.05, lambda: seen.append(page.heartbeat_mono_ns))
+        loop.call_at(START_S + 3.0, service.accept, Leave())
+        await service.serve()
+
+    run_virtually(work())
+    assert len(set(seen)) == len(seen) == 59
+
+
+def test_a_release_drains_and_a_late_one_is_no_fault(page: LoadPage) -> None:
+    """Releasing early ends the load; a Release that crosses the worker's own Drained is ignored."""
+    reports = serve(
+        page,
+        (0.0, Prepare(order=an_order(rate=10.0, hold_s=60.0))),
+        (0.1, Go(segment=0, start_mono_s=START_S + 1.0)),
+        (3.05, Release(segment=0)),
+        (9.0, Release(segment=0)),
+        (10.0, Leave()),
+    )
+    (drained,) = [report for report in reports if isinstance(report, Drained)]
+    assert (drained.operations_requested, drained.operations_succeeded) == (600, 21)
+    assert isinstance(reports[-1], Drained)
+
+
+def test_a_release_before_go_drains_at_once(page: LoadPage) -> None:
+    """A prepared load that is not wanted any more has made nothing."""
+    reports = serve(page, (0.0, Prepare(order=an_order())), (0.1, Release(segment=0)), (0.2, Leave()))
+    drained = reports[-1]
+    assert isinstance(drained, Drained)
+    assert (drained.operations_requested, drained.operations_started) == (10, 0)
+
+
+PREPARED = (0.0, Prepare(order=an_order(hold_s=60.0)))
+GONE = (0.1, Go(segment=0, start_mono_s=START_S + 0.2))
+
+
+@pytest.mark.parametrize(
+    ("orders", "complaint"),
+    [
+        (((0.0, Go(segment=0, start_mono_s=0.0)),), "Go for segment 0, which is not prepared"),
+        ((PREPARED, (0.1, Go(segment=1, start_mono_s=0.0))), "Go for segment 1"),
+        ((PREPARED, GONE, (0.3, Go(segment=0, start_mono_s=0.0))), "Go for segment 0"),
+        ((PREPARED, GONE, (0.3, Prepare(order=an_order(segment=1)))), "while segment 0 runs"),
+        ((PREPARED, GONE, (0.3, Release(segment=1))), "Release of segment 1"),
+        (((0.0, Release(segment=0)),), "Release of segment 0"),
+        (tuple((0.0, Release(segment=0)) for _ in range(ORDERS_WAITING_MAX + 1)), "orders wait"),
+    ],
+)
+def test_an_order_that_does_not_fit_the_state_ends_the_service(
+    page: LoadPage, orders: tuple[tuple[float, Order], ...], complaint: str
+) -> None:
+    """Guessing would falsify the record, so the worker ends instead."""
+    with pytest.raises(OrderError, match=complaint):
+        serve(page, *orders)
+
+
+@pytest.mark.parametrize(
+    ("order", "complaint"),
+    [
+        (replace(an_order(), operations=()), "0 operations"),
+        (an_order(*[Operation()] * (OPERATIONS_MAX + 1)), "65 operations"),
+        (an_order(connections=0), "connections"),
+        (an_order(connections=2, connections_total=1), "connections"),
+        (an_order(per_session=0), "per session"),
+        (an_order(rate=0.0), "per second"),
+        (an_order(hold_s=0.0), "a hold of 0.0 s"),
+        (an_order(drain_s=-1.0), "a drain of -1.0 s"),
+        (an_order(Operation(path="oops")), "slash"),
+        (an_order(Operation(weight=0.0)), "weights"),
+    ],
+)
+def test_an_order_that_makes_no_sense_ends_the_service(page: LoadPage, order: object, complaint: str) -> None:
+    """The message says what is impossible about it."""
+    assert isinstance(order, type(an_order()))
+    with pytest.raises(OrderError, match=complaint):
+        serve(page, (0.0, Prepare(order=order)))
+
+
+def test_the_most_operations_that_a_page_has_room_for_are_accepted(page: LoadPage) -> None:
+    """Exactly OPERATIONS_MAX operations run."""
+    order = an_order(*[Operation()] * OPERATIONS_MAX, rate=64.0, hold_s=1.0)
+    reports = serve(page, (0.0, Prepare(order=order)), (0.1, Go(segment=0, start_mono_s=START_S + 0.2)), (5.0, Leave()))
+    assert isinstance(reports[-1], Drained)
+    assert [page.operation(index).succeeded for index in range(OPERATIONS_MAX)] == [1] * OPERATIONS_MAX
+
+
+def test_an_engine_that_cannot_prepare_ends_the_service_with_its_words(page: LoadPage) -> None:
+    """What the engine says to change is passed on."""
+    with pytest.raises(OrderError, match="write another file"):
+        serve(page, PREPARED, engine=FakeEngine(refuse="write another file"))
+
+
+def test_a_bug_during_the_load_ends_the_service(page: LoadPage) -> None:
+    """An exception out of the load is not lost in a task."""
+
+    def broken(_: int) -> float:
+        raise ZeroDivisionError("our bug")
+
+    with pytest.raises(ZeroDivisionError):
+        serve(page, PREPARED, GONE, engine=FakeEngine(takes_s=broken))
