@@ -38,8 +38,8 @@ from campaign.events import (
     WriteAnchor,
     WriteRecord,
 )
-from campaign.machine import FAILING, LIVE, LOADED, TERMINAL
-from campaign.night import ORDERLY_RELEASE_S, STOPPING_S_MAX, Ending, LoadStep, Night, State
+from campaign.machine_blocks import FAILING
+from campaign.night import LIVE, LOADED, ORDERLY_RELEASE_S, STOPPING_S_MAX, TERMINAL, Ending, LoadStep, Night, State
 from monitoring_logs.records import EndCause, NightOrder, Outcome
 from safety_monitoring.limits import Rung
 

@@ -44,6 +44,12 @@ class LoadStep(Enum):
     SCORING = "scoring"  # zero; its measurements are being looked at
 
 
+TERMINAL = frozenset({State.DONE, State.STOPPED})
+LOADED = frozenset({State.RAMPING, State.HOLDING, State.EASED, State.PAUSED})
+IN_PHASE = LOADED | {State.ARMING, State.RELEASING}
+LIVE = frozenset(State) - TERMINAL - {State.STOPPING, State.CONCLUDING}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotEnding:
     """The night goes on."""

@@ -49,8 +49,8 @@ from campaign.events import (
     WorkerLost,
 )
 from campaign.invariants import Broken, InvariantWatcher
-from campaign.machine import TABLE, TERMINAL, Rule, advance_by
-from campaign.night import Night, State, first_night
+from campaign.machine import TABLE, Rule, advance_by
+from campaign.night import TERMINAL, Night, State, first_night
 from monitoring_logs.records import SCHEMA_VERSION, AnchorOrder, NightOrder, Outcome, PhaseOrder
 from safety_monitoring.limits import Rung
 

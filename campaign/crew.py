@@ -1,0 +1,496 @@
+"""The workers of the current load: spawned, watched, sent to work, drained or ended, and counted.
+
+The crew never decides: it does what the machine asked for and says what happened. Counts come from the workers' pages,
+which survive a SIGKILL; windows come as messages. It runs in the supervisor's main thread.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from baseline_metrics.clock import Clock
+from baseline_metrics.codec import CodecError
+from baseline_metrics.host_files import oom_kills
+from baseline_metrics.load_page import LoadPage, OperationCounts
+from baseline_metrics.samples import Reading, Sample
+from campaign.campaign_order import CampaignOrder
+from campaign.processes import ChannelError, Child, Marks
+from campaign.telemetry import SegmentTelemetry, Stored
+from monitoring_logs.records import LoadFacts, Outcome
+from safety_monitoring.messages import ForgetWorker, WatchWorker
+from stress_scenarios.histogram import HistogramError
+from stress_scenarios.load_plan import LoadOrder, OperationSpec, Paced, TargetSpec
+from stress_scenarios.messages import (
+    ORDERS,
+    REPORTS,
+    Drained,
+    Go,
+    Leave,
+    Prepare,
+    Prepared,
+    Release,
+    Report,
+    WindowReport,
+    WorkerFault,
+    WorkerReady,
+)
+from stress_scenarios.pacing import RequestedCount, operations_requested
+
+REVOKED_S = 0.03
+"""A revoked worker leaves by itself within its 5 ms look at the page; what still runs after 30 ms is killed."""
+
+HUNG_S = 5.0
+"""The load loop beats every 50 ms; five seconds without a beat, on a host that is not stalled itself, is a hang."""
+
+LEASE_EXIT_CODE = 75
+
+UNEXPLAINED_S = 0.3
+"""A worker that dies may have been ended by the guardian, whose message is on its way: this long is waited for it."""
+
+LEAVE_S = 1.0
+"""Idle workers leave within milliseconds of Leave; after a second they are killed."""
+
+
+class CrewStep(Enum):
+    """What the crew is doing."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    RELEASING = "releasing"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllReady:
+    """Every worker is prepared and watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The load cannot start."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zero:
+    """The load is zero, and proven so: every worker has drained, or every process is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A worker ended or hung without being asked to."""
+
+    outcome: Outcome
+    detail: str
+    lease_ran_out: bool = False
+
+
+CrewEvent = AllReady | Refused | Zero | Lost
+
+
+@dataclass(slots=True)
+class _Member:
+    number: int
+    child: Child
+    page: LoadPage
+    ready: bool = False
+    watched: bool = False
+    prepared: bool = False
+    died_at: float | None = None
+    drained: Drained | None = None
+    order: LoadOrder | None = None
+    counts_before: tuple[OperationCounts, ...] = ()
+    opened_before: int = 0
+
+
+class Crew:
+    """All workers of one campaign."""
+
+    def __init__(
+        self,
+        order: CampaignOrder,
+        *,
+        marks: Marks,
+        pages: Path,
+        logs: Path,
+        clock: Clock,
+        utc_offset_s: float,
+        tell_guardian: Callable[[WatchWorker | ForgetWorker], None],
+    ) -> None:
+        self._order = order
+        self._marks = marks
+        self._pages = pages
+        self._logs = logs
+        self._clock = clock
+        self._utc_offset_s = utc_offset_s
+        self._tell_guardian = tell_guardian
+        self._oom_kills_before: Reading = oom_kills()
+        self._members: dict[int, _Member] = {}
+        self._numbers = 0
+        self._spawn_failed = ""
+        self.step = CrewStep.IDLE
+        self._load: LoadOrder | None = None
+        self._start_mono_s = 0.0
+        self._end_mono_s = 0.0
+        self._ending_since = 0.0
+        self.telemetry: SegmentTelemetry | None = None
+        self._lost_told = False
+        self._told_ready = False
+        self._frozen_counts: list[tuple[_Member, tuple[OperationCounts, ...], int]] = []
+
+    # Orders -----------------------------------------------------------------------------------------------------------
+
+    def prepare(
+        self,
+        *,
+        segment: int,
+        target: TargetSpec,
+        operations: tuple[OperationSpec, ...],
+        connections: int,
+        operations_per_session: int,
+        operations_per_s: float,
+        ramp_s: float,
+        hold_s: float,
+    ) -> None:
+        """Bring up what is missing and give everybody their part of the load."""
+        assert self.step is CrewStep.IDLE, self.step
+        workers = min(self._order.workers, connections)
+        self._load = LoadOrder(
+            segment=segment,
+            target=target,
+            operations=operations,
+            connections=connections,
+            connection_offset=0,
+            connections_total=connections,
+            operations_per_session=operations_per_session,
+            pace=Paced(operations_per_s=operations_per_s),
+            ramp_s=ramp_s,
+            hold_s=hold_s,
+            drain_s=self._order.drain_s,
+            response_bytes_max=self._order.response_bytes_max,
+            seed=self._order.night.seed + segment,
+        )
+        self.step = CrewStep.PREPARING
+        self._lost_told = False
+        self._told_ready = False
+        self._spawn_failed = ""
+        self._oom_kills_before = oom_kills()
+        self.telemetry = None
+        try:
+            while len(self._members) < workers:
+                self._spawn()
+        except OSError as error:
+            self._spawn_failed = f"a worker could not be started: {error}"
+            return
+        given = 0
+        for index, member in enumerate(self._members.values()):
+            part = connections // workers + (1 if index < connections % workers else 0) if index < workers else 0
+            member.order = replace(self._load, connections=part, connection_offset=given) if part else None
+            member.prepared = False
+            member.drained = None
+            given += part
+            if member.watched:
+                self._prepare_member(member)
+
+    def go(self, start_mono_s: float) -> None:
+        """Start the load, all workers at the same instant."""
+        assert self.step is CrewStep.PREPARING
+        assert self._load is not None
+        self.step = CrewStep.RUNNING
+        self._start_mono_s = start_mono_s
+        at_work = self._at_work()
+        self.telemetry = SegmentTelemetry(
+            segment=self._load.segment,
+            workers=len(at_work),
+            start_mono_s=start_mono_s,
+            utc_offset_s=self._utc_offset_s,
+        )
+        self._frozen_counts = []
+        for member in at_work:
+            member.counts_before = self._counts(member)
+            member.opened_before = member.page.connections_opened
+            self._send(member, Go(segment=self._load.segment, start_mono_s=start_mono_s))
+
+    def release(self) -> None:
+        """Nothing new is started; what is in flight drains."""
+        if self.step is CrewStep.RUNNING:
+            assert self._load is not None
+            self.step = CrewStep.RELEASING
+            for member in self._at_work():
+                self._send(member, Release(segment=self._load.segment))
+        elif self.step is CrewStep.PREPARING:
+            self.end()
+
+    def end(self) -> None:
+        """Revoke every lease now; what still runs after 30 ms is killed by ``poll``."""
+        for member in self._members.values():
+            member.page.revoke()
+        if self.step is not CrewStep.ENDING:
+            self._ending_since = self._clock.mono_s()
+        self.step = CrewStep.ENDING
+
+    def dismiss(self) -> None:
+        """Idle workers leave; used at the night's end. Blocks at most LEAVE_S."""
+        for member in self._members.values():
+            self._send(member, Leave())
+            member.child.close()
+        deadline = self._clock.mono_s() + LEAVE_S
+        while any(not member.child.ended() for member in self._members.values()) and self._clock.mono_s() < deadline:
+            self._clock.sleep(0.01)
+        for member in list(self._members.values()):
+            member.page.revoke()
+            member.child.kill()
+            with contextlib.suppress(Exception):
+                member.child.process.wait(LEAVE_S)
+            self._forget(member)
+        self.step = CrewStep.IDLE
+
+    # What happens -----------------------------------------------------------------------------------------------------
+
+    def children(self) -> tuple[Child, ...]:
+        """Whose messages to wait for."""
+        return tuple(member.child for member in self._members.values() if not member.child.closed)
+
+    def pids(self) -> tuple[int, ...]:
+        """Live workers."""
+        return tuple(member.child.pid for member in self._members.values() if not member.child.ended())
+
+    def guardian_watches(self, number: int) -> None:
+        """The guardian holds the worker and renews its lease."""
+        member = self._members.get(number)
+        if member is not None:
+            member.watched = True
+            if self.step is CrewStep.PREPARING and member.order is not None and not member.prepared:
+                self._prepare_member(member)
+
+    def poll(self) -> tuple[list[CrewEvent], list[Stored]]:
+        """Read messages, look at processes, and tell what follows."""
+        events: list[CrewEvent] = []
+        stored: list[Stored] = []
+        if self._spawn_failed:
+            events.append(Refused(detail=self._spawn_failed))
+            self._spawn_failed = ""
+        for member in list(self._members.values()):
+            try:
+                member.child.flush()
+                for report in member.child.receive(REPORTS):
+                    self._take(member, report, events, stored)
+            except (CodecError, ChannelError, HistogramError) as error:
+                self._lose(events, Outcome.WORKER_CRASHED, f"worker {member.number}: {error}")
+                member.child.kill()
+        self._look_at_processes(events)
+        self._conclude_step(events, stored)
+        return events, stored
+
+    def _take(self, member: _Member, report: Report, events: list[CrewEvent], stored: list[Stored]) -> None:
+        match report:
+            case WorkerReady():
+                member.ready = True
+                self._tell_guardian(
+                    WatchWorker(
+                        worker=member.number,
+                        pid=report.pid,
+                        start_ticks=report.start_ticks,
+                        page_path=member.page.path,
+                        drill=False,
+                    )
+                )
+            case Prepared():
+                member.prepared = True
+            case WindowReport():
+                if self.telemetry is not None and self._load is not None and report.segment == self._load.segment:
+                    stored.extend(self.telemetry.add(report))
+            case Drained():
+                if self._load is not None and report.segment == self._load.segment:
+                    member.drained = report
+            case WorkerFault():
+                if self.step is CrewStep.PREPARING:
+                    events.append(Refused(detail=f"worker {member.number}: {report.detail}"))
+                else:
+                    self._lose(events, Outcome.WORKER_CRASHED, f"worker {member.number}: {report.detail}")
+
+    def _look_at_processes(self, events: list[CrewEvent]) -> None:
+        now = self._clock.mono_s()
+        for member in list(self._members.values()):
+            if member.child.ended():
+                if member.died_at is None:
+                    member.died_at = now
+                if self.step is CrewStep.ENDING or self.step is CrewStep.IDLE:
+                    self._freeze(member)
+                    self._forget(member)
+                elif now - member.died_at >= UNEXPLAINED_S:
+                    self._lose(events, *self._how_it_died(member), lease_ran_out=_lease_ran_out(member))
+            elif self.step is CrewStep.ENDING and now - self._ending_since >= REVOKED_S:
+                member.child.kill()
+            elif self.step is CrewStep.RUNNING and self._hangs(member, now):
+                self._lose(events, Outcome.WORKER_HUNG, f"worker {member.number} has not turned for {HUNG_S:.0f} s")
+
+    def _conclude_step(self, events: list[CrewEvent], stored: list[Stored]) -> None:
+        if self.step is CrewStep.PREPARING:
+            at_work = self._at_work()
+            if at_work and all(member.prepared and member.watched for member in at_work) and not self._told_ready:
+                self._told_ready = True
+                events.append(AllReady())
+        elif self.step in (CrewStep.RUNNING, CrewStep.RELEASING):
+            at_work = self._at_work()
+            if at_work and all(member.drained is not None for member in at_work):
+                for member in at_work:
+                    self._freeze(member)
+                self._zero(events, stored)
+        elif self.step is CrewStep.ENDING and not self._members:
+            self._zero(events, stored)
+
+    def _zero(self, events: list[CrewEvent], stored: list[Stored]) -> None:
+        self._end_mono_s = self._clock.mono_s()
+        self.step = CrewStep.IDLE
+        if self.telemetry is not None:
+            stored.extend(self.telemetry.finish())
+        events.append(Zero())
+
+    # Counting ---------------------------------------------------------------------------------------------------------
+
+    def facts(self) -> LoadFacts:
+        """Asked against achieved, of the load that is zero now."""
+        load = self._load
+        assert load is not None
+        started = succeeded = failed = received = opened = 0
+        for member, counts, opened_after in self._frozen_counts:
+            for before, after in zip(member.counts_before, counts, strict=True):
+                started += after.started - before.started
+                succeeded += after.succeeded - before.succeeded
+                failed += after.failed - before.failed
+                received += after.bytes_received - before.bytes_received
+            opened += opened_after - member.opened_before
+        requested = operations_requested(load)
+        assert isinstance(requested, RequestedCount), "campaign loads are paced"
+        drained = [member.drained for member, _, _ in self._frozen_counts if member.drained is not None]
+        peak = max(
+            self.telemetry.connections_peak if self.telemetry else 0, sum(item.connections_peak for item in drained)
+        )
+        went = self.telemetry is not None
+        hold_from = self._start_mono_s + load.ramp_s
+        held = min(self._end_mono_s, hold_from + load.hold_s) - hold_from if went else 0.0
+        return LoadFacts(
+            connections_requested=load.connections_total,
+            connections_peak=peak,
+            connections_opened=opened,
+            operations_requested=requested.operations,
+            operations_started=started,
+            operations_succeeded=succeeded,
+            operations_failed=failed,
+            operations_abandoned=started - succeeded - failed,
+            hold_s_requested=load.hold_s,
+            hold_s_achieved=max(0.0, held),
+            bytes_received=received,
+        )
+
+    @property
+    def start_mono_s(self) -> float:
+        """When the current or last load was to start."""
+        return self._start_mono_s
+
+    @property
+    def end_mono_s(self) -> float:
+        """When the last load was proven zero."""
+        return self._end_mono_s
+
+    def running_counts(self) -> tuple[int, int]:
+        """Succeeded and failed operations of the load that is being made, from the pages."""
+        if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
+            return 0, 0
+        succeeded = failed = 0
+        for member in self._at_work():
+            for before, now in zip(member.counts_before, self._counts(member), strict=False):
+                succeeded += now.succeeded - before.succeeded
+                failed += now.failed - before.failed
+        return succeeded, failed
+
+    # Pieces -----------------------------------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        self._numbers += 1
+        number = self._numbers
+        path = self._pages / f"worker-{number}.page"
+        page = LoadPage(str(path), create=True)
+        try:
+            child = Child(
+                "stress_scenarios.worker",
+                (
+                    "--worker",
+                    str(number),
+                    "--engine",
+                    self._order.engine.value,
+                    "--page",
+                    str(path),
+                    "--parent-pid",
+                    str(os.getpid()),
+                ),
+                marks=self._marks,
+                role="worker",
+                output=self._logs / f"worker-{number}.log",
+            )
+        except OSError:
+            page.close()
+            path.unlink(missing_ok=True)
+            raise
+        self._members[number] = _Member(number=number, child=child, page=page)
+
+    def _prepare_member(self, member: _Member) -> None:
+        if member.order is not None:
+            self._send(member, Prepare(order=member.order))
+
+    def _send(self, member: _Member, message: object) -> None:
+        with contextlib.suppress(ChannelError):  # a worker that does not read hangs, and is found by its heartbeat
+            member.child.send(ORDERS, message)
+
+    def _at_work(self) -> list[_Member]:
+        return [member for member in self._members.values() if member.order is not None]
+
+    def _counts(self, member: _Member) -> tuple[OperationCounts, ...]:
+        load = self._load
+        assert load is not None
+        return tuple(member.page.operation(index) for index in range(len(load.operations)))
+
+    def _freeze(self, member: _Member) -> None:
+        went = self.telemetry is not None and member.order is not None and bool(member.counts_before)
+        if went and all(known is not member for known, _, _ in self._frozen_counts):
+            self._frozen_counts.append((member, self._counts(member), member.page.connections_opened))
+
+    def _forget(self, member: _Member) -> None:
+        self._tell_guardian(ForgetWorker(worker=member.number))
+        member.child.close()
+        member.page.close()
+        with contextlib.suppress(OSError):
+            Path(member.page.path).unlink()
+        self._members.pop(member.number, None)
+
+    def _hangs(self, member: _Member, now: float) -> bool:
+        beat = member.page.heartbeat_mono_ns / 1e9
+        return now - max(beat, self._start_mono_s) > HUNG_S
+
+    def _lose(self, events: list[CrewEvent], outcome: Outcome, detail: str, *, lease_ran_out: bool = False) -> None:
+        if not self._lost_told and self.step is not CrewStep.ENDING:
+            self._lost_told = True
+            events.append(Lost(outcome=outcome, detail=detail, lease_ran_out=lease_ran_out))
+
+    def _how_it_died(self, member: _Member) -> tuple[Outcome, str]:
+        code = member.child.process.returncode
+        if code == -9 and _rose(self._oom_kills_before, oom_kills()):
+            return Outcome.OOM_KILLED, f"worker {member.number} was killed by the kernel, which was out of memory"
+        if code == LEASE_EXIT_CODE:
+            return Outcome.WORKER_CRASHED, f"worker {member.number} ended because its lease was not renewed"
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return Outcome.WORKER_CRASHED, f"worker {member.number} ended with {how}; see monitoring_logs/workers/"
+
+
+def _rose(before: Reading, after: Reading) -> bool:
+    return isinstance(before, Sample) and isinstance(after, Sample) and after.value > before.value
+
+
+def _lease_ran_out(member: _Member) -> bool:
+    return member.child.process.returncode == LEASE_EXIT_CODE

@@ -1,0 +1,565 @@
+"""The loop that carries the machine's commands out: it owns record, guardian, workers and reporter.
+
+One loop in the main thread turns about fifty times a second: read messages, look at processes and signals, feed the
+machine, do what it says. It decides nothing by itself, and whatever becomes of it, the guardian ends the load and sees
+to the report. The supervisor process runs it.
+"""
+
+import faulthandler
+import os
+import select
+import signal
+import sys
+import traceback
+from collections import deque
+from pathlib import Path
+from typing import assert_never
+
+from baseline_metrics.clock import Clock
+from baseline_metrics.codec import to_json_value
+from baseline_metrics.host_files import ProcessGone, boot_id
+from campaign import night_books
+from campaign.campaign_order import CampaignOrder
+from campaign.crew import AllReady, Crew, CrewEvent, CrewStep, Lost, Refused, Zero
+from campaign.drill_ports import GuardianDrill, rehearse
+from campaign.events import (
+    AskReturn,
+    BaselineScored,
+    Command,
+    Conclude,
+    Drill,
+    DrillMissed,
+    DrillPassed,
+    EmergencyStopped,
+    EndLoad,
+    Event,
+    GuardianLost,
+    Latch,
+    Leave,
+    LoadKind,
+    LoadReady,
+    LoadRefused,
+    LoadZero,
+    MeasureIdle,
+    PreparationFailed,
+    Prepare,
+    PrepareLoad,
+    ReleaseLoad,
+    ReportFailed,
+    ReportWritten,
+    RunnerFault,
+    ScoreLoad,
+    Started,
+    StartLoad,
+    StopRequested,
+    Tick,
+    WorkerLost,
+    WriteAnchor,
+    WritePartialReport,
+    WriteRecord,
+)
+from campaign.guardian_link import GuardianLink
+from campaign.guardian_news import GuardianNews
+from campaign.host_watch import HostWatch
+from campaign.housekeeping import Chore, Housekeeping
+from campaign.ledger import Ledger
+from campaign.machine import advance
+from campaign.night import TERMINAL, first_night
+from campaign.plan_specs import operations_with_secrets, with_secrets
+from campaign.processes import Marks, reporter_command
+from campaign.quiet import quiet_check
+from campaign.report_desk import NotWritten, ReportDesk, StillWriting, Written
+from campaign.run_directory import RunDirectory, spare_directory, write_meta
+from campaign.status import Ended
+from campaign.status_board import Moment, StatusBoard
+from monitoring_logs.journal import Journal
+from monitoring_logs.recorder import Recorder
+from monitoring_logs.records import CampaignEnd, DrillFact, SegmentKind
+from monitoring_logs.run_files import files_of
+from results_summary.reporter import verdict_of
+from safety_monitoring import messages as guard
+from safety_monitoring.limits import Limits, default_limits
+from safety_monitoring.messages import StopCause
+from safety_monitoring.registry import (
+    RegistryError,
+    campaign_directory,
+    identity_of,
+    latch,
+    permit_path,
+)
+
+LOOP_S = 0.02
+"""How long one turn waits for messages; fifty turns a second cost about 1 % of a core."""
+
+HANG_S = 30.0
+"""A loop that has not turned for this long leaves its stack in the output log; the guardian has ended the load by then."""
+
+HEARTBEAT_S_MAX = 5.0
+
+BEAT_S_MAX = 1.05
+"""A guardian that has not beaten for this long, when a lease has run out (0.8 s), is the reason for it."""
+
+COMPRESSED_GRACE_S = 60.0
+"""A compressed night may end this late: no clock on the wall waits for it, and its records matter more."""
+
+FULL_NIGHT_S = 8 * 3600.0
+"""The length that housekeeping periods are meant for."""
+
+FAULTS_MAX = 3
+"""The loop may raise this often before it gives up; each time it asks the machine to stop the night."""
+
+EXIT_REFUSED = 6
+EXIT_FAULT = 70
+
+
+class NightRunner:
+    """One campaign."""
+
+    def __init__(self, order: CampaignOrder, run: RunDirectory, clock: Clock) -> None:
+        self._order = order
+        self._run = run
+        self._clock = clock
+        self._marks = Marks(run_id=order.night.run_id, runs_dir=order.runs_dir, state_dir=order.state_dir)
+        self._state_dir = Path(campaign_directory(order.state_dir, order.night.run_id))
+        spare = spare_directory(order.state_dir, order.night.run_id)
+        files = files_of(str(run.path))
+        self._board = StatusBoard(order, run_dir=run.path, path=self._state_dir / "status.json", clock=clock)
+        self._ledger = Ledger(
+            run,
+            journal=Journal(
+                files.journal,
+                clock=clock,
+                boot_id=boot_id(),
+                fallback_path=str(spare / "journal_fallback.jsonl"),
+            ),
+            recorder=Recorder(files.database, spill_path=str(spare / "spill.jsonl"), clock=clock),
+            board=self._board,
+            clock=clock,
+        )
+        disks = (str(run.path), order.state_dir)
+        self._disk_paths = disks
+        self._host = HostWatch(
+            disk_paths=disks, period_s=order.night.host_sample_period_s, clock=clock, store=self._ledger.put
+        )
+        self._desk = ReportDesk(
+            run.path, marks=self._marks, output=run.supervisor_log, strict=order.strict, clock=clock
+        )
+        scale = order.night.compressed_to_s / FULL_NIGHT_S if order.night.rehearsal else 1.0
+        self._housekeeping = Housekeeping(time_scale=min(1.0, scale))
+        self._guardian: GuardianLink | None = None
+        self._guardian_told_lost = False
+        self._drill = GuardianDrill()
+        self._crew = Crew(
+            order,
+            marks=self._marks,
+            pages=self._state_dir / "pages",
+            logs=run.logs / "workers",
+            clock=clock,
+            utc_offset_s=self._ledger.utc_s(0.0),
+            tell_guardian=self._tell_guardian,
+        )
+        self._books = night_books.NightBooks(order.night, ledger=self._ledger, board=self._board, host=self._host)
+        self._news = GuardianNews(
+            ledger=self._ledger,
+            books=self._books,
+            drill=self._drill,
+            watches=self._crew.guardian_watches,
+            store_protections=lambda protections: write_meta(run, order, protections=protections),
+            clock=clock,
+        )
+        self._events: deque[Event] = deque()
+        self._signals: deque[int] = deque()
+        self._stop_signals = 0
+        self._fault_told = False
+        self._end: CampaignEnd | None = None
+        self._limits = self._limits_of(1.0)
+        self.exit_code = EXIT_FAULT
+        now = clock.mono_s()
+        left_s = order.night.window_end_utc_s - clock.utc_s()
+        self._end_by = now + (order.night.window_s + COMPRESSED_GRACE_S if order.night.rehearsal else left_s)
+        self._night = first_night(order.night, drain_s=order.drain_s, at_mono_s=now, end_by_mono_s=self._end_by)
+
+    # The loop ---------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run the campaign to its end. Returns the exit code. Raises only when the loop itself cannot go on."""
+        self._ledger.open(self._order.night)
+        self._events.append(Started(at_mono_s=self._clock.mono_s(), end_by_mono_s=self._end_by))
+        faults = 0
+        while self._night.state not in TERMINAL:
+            try:
+                self._turn()
+            except Exception as error:
+                faults += 1
+                sys.stderr.write("".join(traceback.format_exception(error)))
+                if faults > FAULTS_MAX:
+                    raise
+                self._post(RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"{type(error).__name__}: {error}"))
+        return self.exit_code
+
+    def note_signal(self, number: int, _frame: object = None) -> None:
+        """A signal has arrived; the loop looks at it."""
+        self._signals.append(number)
+
+    def take_load_away(self) -> None:
+        """The last resort after our own fault: no load survives us. The guardian sees to the report."""
+        self._crew.end()
+        deadline = self._clock.mono_s() + 2.0
+        while self._crew.step is not CrewStep.IDLE and self._clock.mono_s() < deadline:
+            self._crew.poll()
+            self._clock.sleep(0.01)
+
+    def _turn(self) -> None:
+        faulthandler.dump_traceback_later(HANG_S, exit=False)
+        children = [*self._crew.children()]
+        if self._guardian is not None and not self._guardian.child.closed:
+            children.append(self._guardian.child)
+        if not self._events:
+            select.select(children, [], [], LOOP_S)
+        self._feed(Tick(at_mono_s=self._clock.mono_s()))
+        self._look_at_guardian()
+        self._look_at_crew()
+        self._look_at_signals()
+        self._look_at_record()
+        self._look_at_reports()
+        for chore in self._housekeeping.due():
+            self._do_chore(chore)
+        while self._events:
+            self._feed(self._events.popleft())
+        if self._board.due():
+            self._board.write(self._moment())
+
+    def _post(self, event: Event) -> None:
+        self._events.append(event)
+
+    def _feed(self, event: Event) -> None:
+        before = self._night
+        after, commands = advance(before, event)
+        if any(isinstance(command, EndLoad) for command in commands):
+            self._crew.end()  # revoking is two writes to memory: it does not wait for the journal's disk
+        if commands or after.state is not before.state or not isinstance(event, Tick):
+            self._ledger.decision(event, state=before.state.value, following=after.state.value, commands=commands)
+        self._night = after
+        if after.state is not before.state:
+            self._ledger.runner.logger.info(
+                "state", was=before.state.value, now=after.state.value, because=type(event).__name__
+            )
+            self._ledger.note("machine", after.state.value, night_books.state_text(after, event))
+        for command in commands:
+            self._carry_out(command)
+
+    # What happens -----------------------------------------------------------------------------------------------------
+
+    def _tell_guardian(self, order: guard.Order) -> None:
+        if self._guardian is not None:
+            self._guardian.send(order)
+
+    def _look_at_guardian(self) -> None:
+        if self._guardian is None:
+            return
+        for report in self._guardian.poll():
+            for event in self._news.take(report):
+                self._post(event)
+        if self._guardian.lost and not self._guardian_told_lost:
+            self._guardian_told_lost = True
+            self._ledger.note("guardian", "lost", self._guardian.lost)
+            kind = GuardianLost if self._news.ready else PreparationFailed
+            self._post(kind(at_mono_s=self._clock.mono_s(), detail=self._guardian.lost))
+
+    def _look_at_crew(self) -> None:
+        happened, stored = self._crew.poll()
+        for record in stored:
+            self._ledger.put(record)
+        for item in happened:
+            self._post(self._event_of(item))
+
+    def _event_of(self, item: CrewEvent) -> Event:
+        now = self._clock.mono_s()
+        match item:
+            case AllReady():
+                return LoadReady(at_mono_s=now)
+            case Refused(detail=detail):
+                return LoadRefused(at_mono_s=now, detail=detail)
+            case Zero():
+                self._books.load_is_zero(self._crew, limits=self._limits, now_mono_s=now)
+                return LoadZero(at_mono_s=now)
+            case Lost(outcome=outcome, detail=detail, lease_ran_out=lease_ran_out):
+                self._ledger.note("worker", outcome.value, detail)
+                if lease_ran_out and self._guardian is not None and self._guardian.silent_s > BEAT_S_MAX:
+                    return GuardianLost(at_mono_s=now, detail=f"the guardian does not renew leases: {detail}")
+                return WorkerLost(at_mono_s=now, outcome=outcome, detail=detail)
+            case _:
+                assert_never(item)
+
+    def _look_at_signals(self) -> None:
+        while self._signals:
+            name = signal.Signals(self._signals.popleft()).name
+            self._stop_signals += 1
+            now = self._clock.mono_s()
+            self._books.note_stop_seen(now)
+            if self._stop_signals == 1:
+                self._ledger.note("operator", "stop", f"{name}: an orderly stop was asked for")
+                self._post(StopRequested(at_mono_s=now, detail=f"stopped by a person ({name})"))
+            else:
+                self._ledger.note("operator", "emergency_stop", f"{name} again: stop at once")
+                self._post(EmergencyStopped(at_mono_s=now, detail=f"stopped at once by a person (second {name})"))
+
+    def _look_at_record(self) -> None:
+        if not self._fault_told and (fault := self._ledger.fault):
+            self._fault_told = True
+            self._post(RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"the record failed: {fault}"))
+
+    def _look_at_reports(self) -> None:
+        match self._desk.poll():
+            case StillWriting():
+                pass
+            case Written():
+                self._post(ReportWritten(at_mono_s=self._clock.mono_s()))
+            case NotWritten(detail=detail):
+                self._post(ReportFailed(at_mono_s=self._clock.mono_s(), detail=detail))
+
+    # What is to be done -----------------------------------------------------------------------------------------------
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Prepare():
+                self._prepare()
+            case Drill():
+                self._rehearse()
+            case MeasureIdle():
+                self._books.begin_idle(self._clock.mono_s())
+            case PrepareLoad():
+                self._prepare_load(command)
+            case StartLoad(start_mono_s=start):
+                self._crew.go(start)
+                kind = SegmentKind.ANCHOR if self._night.load_kind is LoadKind.ANCHOR else SegmentKind.PHASE
+                self._books.begin_load(kind, night_books.load_name(self._night), start)
+            case ReleaseLoad():
+                self._crew.release()
+            case EndLoad(reason=reason):
+                self._books.note_stop_seen(self._clock.mono_s())
+                self._tell_guardian(guard.EndLoad(reason=reason))
+                self._crew.end()
+            case ScoreLoad():
+                self._score(command)
+            case AskReturn():
+                self._tell_guardian(guard.AskReturn())
+            case WriteAnchor():
+                self._books.write_anchor(command, now_mono_s=self._clock.mono_s())
+            case WriteRecord():
+                self._books.write_phase(command, now_mono_s=self._clock.mono_s())
+            case WritePartialReport():
+                self._desk.partial()
+            case Latch(detail=detail):
+                self._latch(detail)
+            case Conclude():
+                self._conclude(command)
+            case Leave():
+                self._leave()
+            case _:
+                assert_never(command)
+
+    def _prepare(self) -> None:
+        try:
+            self._ledger.start_recorder()
+            self._ledger.put(self._order.night)
+            self._ledger.fact(self._order.host)
+            self._host.start()
+            self._housekeeping.start()
+            self._guardian = GuardianLink(
+                self._guardian_order(),
+                order_file=self._run.guardian_order,
+                marks=self._marks,
+                output=self._run.supervisor_log,
+                clock=self._clock,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the night cannot start, and the report says why
+            detail = f"{type(error).__name__}: {error}"
+            self._post(PreparationFailed(at_mono_s=self._clock.mono_s(), detail=detail))
+
+    def _guardian_order(self) -> guard.GuardianOrder:
+        me = identity_of(os.getpid())
+        assert not isinstance(me, ProcessGone)
+        return guard.GuardianOrder(
+            run_id=self._order.night.run_id,
+            run_dir=str(self._run.path),
+            stop_paths=(str(self._run.stop_file), str(Path(self._order.runs_dir) / "STOP")),
+            permit_path=permit_path(self._order.state_dir, self._order.night.run_id),
+            journal_path=files_of(str(self._run.path)).guardian_journal,
+            disk_paths=self._disk_paths,
+            limits=self._limits,
+            supervisor_pid=me.pid,
+            supervisor_start_ticks=me.start_ticks,
+            heartbeat_s_max=HEARTBEAT_S_MAX,
+            report_argv=reporter_command(self._run.path),
+        )
+
+    def _rehearse(self) -> None:
+        assert self._guardian is not None
+        outcomes = rehearse(
+            self._drill,
+            guardian=self._guardian,
+            pump=self._pump_in_drill,
+            marks=self._marks,
+            directory=self._state_dir,
+            output=self._run.logs / "workers" / "drill.log",
+            clock=self._clock,
+        )
+        for outcome in outcomes:
+            self._ledger.fact(
+                DrillFact(
+                    path=outcome.path,
+                    seconds=outcome.seconds,
+                    seconds_max=outcome.seconds_max,
+                    passed=outcome.passed,
+                    detail=outcome.detail,
+                )
+            )
+        now = self._clock.mono_s()
+        missed = "; ".join(f"{item.path.value}: {item.detail}" for item in outcomes if not item.passed)
+        if missed or not outcomes:
+            self._post(DrillMissed(at_mono_s=now, detail=missed or "no way to stop was rehearsed"))
+            return
+        slowest = max(outcome.seconds for outcome in outcomes)
+        self._ledger.note("drill", "passed", f"{len(outcomes)} ways to stop work, the slowest took {slowest:.2f} s")
+        self._post(DrillPassed(at_mono_s=now))
+
+    def _pump_in_drill(self) -> None:
+        """Keep speaking with the guardian while the drill waits; everything else is acted on right after it."""
+        faulthandler.dump_traceback_later(HANG_S, exit=False)
+        self._look_at_guardian()
+        if self._board.due():
+            self._board.write(self._moment())
+
+    def _prepare_load(self, command: PrepareLoad) -> None:
+        night = self._order.night
+        anchor = command.kind is LoadKind.ANCHOR
+        multiplier = 1.0 if anchor else night.phases[command.phase].threshold_multiplier
+        source = night.anchor if anchor else night.phases[command.phase]
+        self._limits = self._limits_of(multiplier)
+        name = "anchor" if anchor else night.phases[command.phase].name
+        self._tell_guardian(guard.EnterPhase(phase=name, limits=self._limits))
+        segment = self._books.prepare_load(command)
+        self._crew.prepare(
+            segment=segment,
+            target=with_secrets(self._order.target, os.environ),
+            operations=operations_with_secrets(self._order.operations, os.environ),
+            connections=source.connections,
+            operations_per_session=source.operations_per_session,
+            operations_per_s=source.operations_per_s,
+            ramp_s=command.ramp_s,
+            hold_s=command.hold_s,
+        )
+
+    def _score(self, command: ScoreLoad) -> None:
+        now = self._clock.mono_s()
+        if command.kind is LoadKind.ANCHOR and self._night.phases_allowed == 0:
+            baseline = self._books.score_baseline(now_mono_s=now)
+            if isinstance(baseline, BaselineScored):
+                self._post(baseline)
+        self._post(self._books.score(command, now_mono_s=now))
+
+    def _latch(self, detail: str) -> None:
+        try:
+            latch(
+                self._order.state_dir,
+                self._order.runs_dir,
+                cause=StopCause.STOP_FILE,
+                detail=f"{self._order.night.run_id}: {detail}",
+                utc_s=self._clock.utc_s(),
+            )
+        except RegistryError as error:
+            self._ledger.note("operator", "latch_failed", str(error))
+
+    # The end ----------------------------------------------------------------------------------------------------------
+
+    def _conclude(self, command: Conclude) -> None:
+        self._crew.dismiss()
+        self._housekeeping.stop()
+        self._host.stop()
+        self._desk.end_partial()
+        guardian_pid = self._guardian.pid if self._guardian else -1
+        quiet = quiet_check(
+            self._order.night.run_id,
+            ours=(os.getpid(), guardian_pid),
+            pages=self._state_dir / "pages",
+            clock=self._clock,
+        )
+        now = self._clock.mono_s()
+        self._end = CampaignEnd(
+            cause=command.cause,
+            detail=command.detail,
+            ended_mono_s=now,
+            ended_utc_s=self._ledger.utc_s(now),
+            stop_seconds=self._books.stop_seconds,
+            quiet=quiet,
+        )
+        self._ledger.note("campaign", command.cause.value, f"{command.cause.value}: {command.detail}")
+        self._ledger.fact(self._end)
+        self._ledger.close_recorder()
+        self._desk.final()
+
+    def _leave(self) -> None:
+        if self._guardian is not None:
+            self._guardian.conclude()
+        judged = verdict_of(str(self._run.path), strict=self._order.strict)
+        self.exit_code = judged.exit_code
+        report = self._run.results / "report.html"
+        ended = Ended(
+            exit_code=judged.exit_code,
+            cause=self._end.cause.value if self._end else "",
+            verdict=judged.verdict.value,
+            why=judged.why,
+            report=str(report) if report.exists() else "",
+        )
+        self._board.write_end(self._moment(), ended, copy=self._run.logs / "status.json")
+        self._ledger.runner.logger.info("left", exit_code=self.exit_code, verdict=ended.verdict)
+        self._ledger.close()
+
+    # Small things -----------------------------------------------------------------------------------------------------
+
+    def _do_chore(self, chore: Chore) -> None:
+        match chore:
+            case Chore.RESOURCE_SUMMARY:
+                self._ledger.resources.logger.info("resources", **self._host.summary())
+            case Chore.PROGRESS:
+                succeeded, failed = self._crew.running_counts()
+                self._ledger.load.logger.info(
+                    "progress", state=self._night.state.value, succeeded=succeeded, failed=failed
+                )
+            case Chore.SAFETY_REVIEW:
+                beat = self._guardian.beat if self._guardian else None
+                words = to_json_value(beat) if beat else "the guardian has not spoken yet"
+                self._ledger.guardian.logger.info("safety review", rung=self._night.rung.name, beat=words)
+            case Chore.CHECKPOINT:
+                self._ledger.checkpoint()
+            case Chore.PARTIAL_REPORT:
+                if self._night.records:
+                    self._desk.partial()
+            case _:
+                assert_never(chore)
+
+    def _limits_of(self, multiplier: float) -> Limits:
+        safety = self._order.safety
+        return default_limits(
+            memory_percent=safety.memory_percent,
+            cpu_percent=safety.cpu_percent,
+            disk_percent=safety.disk_percent,
+            own_percent=safety.own_percent,
+            memory_reserve_bytes=safety.memory_reserve_bytes,
+            disk_reserve_bytes=safety.disk_reserve_bytes,
+            multiplier=multiplier,
+            allow_critical=safety.allow_critical,
+        )
+
+    def _moment(self) -> Moment:
+        return Moment(
+            night=self._night,
+            telemetry=self._crew.telemetry,
+            running=self._crew.running_counts(),
+            beat=self._guardian.beat if self._guardian else None,
+            share=self._news.share,
+            guardian_pid=self._guardian.pid if self._guardian else -1,
+            worker_pids=self._crew.pids(),
+            supervisor_pid=os.getpid(),
+        )

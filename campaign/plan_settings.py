@@ -1,0 +1,170 @@
+"""The parts of a plan that set how a night is measured, guarded and judged; every value has a default. Pure; see plan."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from campaign.plan_part import PlanPart, at_fault
+from campaign.plan_types import ByteSize, Duration, Percent
+from results_summary.gates import NoResponseLimit, ResponseLimit
+
+
+class BaselinePart(PlanPart):
+    """The measurement before the first load. The first anchor load belongs to it."""
+
+    idle_s: Annotated[
+        Duration, Field(alias="idle", ge=1, examples=["10min"], description="How long the idle host is measured.")
+    ] = 600.0
+
+
+class RampPart(PlanPart):
+    """How connections are started one after another, at the beginning of each load."""
+
+    percent: Annotated[float, Field(ge=0, le=50, examples=[10], description="Share of the phase's duration.")] = 10.0
+    duration_s_max: Annotated[Duration, Field(alias="max", examples=["60s"], description="Never longer than this.")] = (
+        60.0
+    )
+
+
+class HealthPart(PlanPart):
+    """What the health score measures against. The score steers the night; it never decides the verdict."""
+
+    minimum: Annotated[float, Field(ge=0, le=100, examples=[70], description="Needed after the baseline to go on.")] = (
+        70.0
+    )
+    response_s_slo: Annotated[
+        Duration,
+        Field(
+            alias="response_slo",
+            examples=["2s"],
+            description="Mean response time that counts as good; the low level's criterion.",
+        ),
+    ] = 2.0
+    response_s_limit: Annotated[
+        Duration,
+        Field(
+            alias="response_limit",
+            examples=["8s"],
+            description="Mean response time that counts as half; the extreme level's criterion.",
+        ),
+    ] = 8.0
+    error_percent_slo: Annotated[
+        float,
+        Field(
+            alias="errors_slo", gt=0, le=100, examples=[5], description="Failed operations that count as good, percent."
+        ),
+    ] = 5.0
+    error_percent_limit: Annotated[
+        float,
+        Field(
+            alias="errors_limit",
+            gt=0,
+            le=100,
+            examples=[20],
+            description="Failed operations that count as half, percent.",
+        ),
+    ] = 20.0
+
+    @model_validator(mode="after")
+    def _slo_below_limit(self) -> Self:
+        if self.response_s_limit <= self.response_s_slo:
+            raise at_fault("response_limit", "is not above response_slo: write a longer time")
+        if self.error_percent_limit <= self.error_percent_slo:
+            raise at_fault("errors_limit", "is not above errors_slo: write a larger share")
+        return self
+
+
+class SafetyPart(PlanPart):
+    """The guardian's limits: percent of the whole machine, and what must stay free in any case."""
+
+    memory_percent: Annotated[
+        float, Field(alias="memory", gt=0, le=95, examples=[80], description="Memory in use, percent.")
+    ] = 80.0
+    cpu_percent: Annotated[
+        float, Field(alias="cpu", gt=0, le=95, examples=[85], description="CPU in use, percent.")
+    ] = 85.0
+    disk_percent: Annotated[
+        float,
+        Field(alias="disk", gt=0, le=95, examples=[90], description="Fullest file system that is written, percent."),
+    ] = 90.0
+    own_percent: Annotated[
+        float,
+        Field(
+            alias="own",
+            gt=0,
+            le=80,
+            examples=[80],
+            description="CPU or memory of our own processes, percent; never above 80.",
+        ),
+    ] = 80.0
+    memory_reserve_bytes: Annotated[
+        ByteSize, Field(alias="memory_reserve", examples=["512MiB"], description="Memory that must stay free.")
+    ] = 512 << 20
+    disk_reserve_bytes: Annotated[
+        ByteSize, Field(alias="disk_reserve", examples=["1GiB"], description="Disk space that must stay free.")
+    ] = 1 << 30
+
+
+class FailuresPart(PlanPart):
+    """When failing phases end the night."""
+
+    consecutive_max: Annotated[
+        int, Field(alias="consecutive", ge=1, le=64, examples=[3], description="Failed phases in a row that end it.")
+    ]
+
+
+class RecordingPart(PlanPart):
+    """What is measured how often."""
+
+    host_sample_period_s: Annotated[
+        Duration,
+        Field(
+            alias="host_sample_period",
+            ge=0.1,
+            le=60,
+            examples=["1s"],
+            description="Between two readings of the host's sensors.",
+        ),
+    ] = 1.0
+
+
+class SuccessPart(PlanPart):
+    """What the campaign as a whole has to reach to be fit."""
+
+    phases_percent: Annotated[
+        Percent, Field(alias="phases", examples=[70], description="Phases that have to pass, percent.")
+    ] = 70.0
+    operations_percent: Annotated[
+        Percent, Field(alias="operations", examples=[90], description="Operations that have to succeed, percent.")
+    ] = 90.0
+    achieved_percent: Annotated[
+        Percent,
+        Field(
+            alias="achieved",
+            examples=[98],
+            description="Requested operations that have to be started in each phase, percent.",
+        ),
+    ] = 98.0
+    drift_percent: Annotated[
+        float,
+        Field(
+            alias="drift",
+            gt=0,
+            le=1000,
+            examples=[20],
+            description="Response time at the anchor load may rise by, percent.",
+        ),
+    ] = 20.0
+    response_s_p99_max: Duration | None = Field(
+        default=None,
+        alias="response_p99",
+        examples=["2s"],
+        description="p99 of the response time in each phase, at most. No such gate unless given.",
+    )
+
+    @property
+    def response_p99(self) -> ResponseLimit | NoResponseLimit:
+        """The objective for the slowest percent, if there is one."""
+        if self.response_s_p99_max is None:
+            return NoResponseLimit()
+        return ResponseLimit(response_s_p99_max=self.response_s_p99_max)

@@ -1,0 +1,93 @@
+"""The planned night for people to read: every stretch with its local times, what was scaled or cut, which gates can decide.
+
+Pure; the ``plan`` command prints it.
+"""
+
+import textwrap
+
+from baseline_metrics.units import format_duration, format_rate
+from campaign.planned_night import GateForecast, PlannedNight, TimelineKind, TimelineSegment
+from campaign.window import local_time
+from monitoring_logs.records import PhaseOrder
+
+WIDTH_MIN = 60
+
+_SHORT_NIGHT_S = 3600.0
+"""Below an hour people want to see seconds."""
+
+
+def timeline_text(planned: PlannedNight, *, width: int = 80) -> str:
+    """Several lines without a newline at the end. width: of the terminal, columns; wrapped where sentences are long."""
+    width = max(width, WIDTH_MIN)
+    lines = [*_wrapped(_headline(planned), width, indent=0), ""]
+    lines.extend(_timeline(planned))
+    lines.append("")
+    for note in planned.notes:
+        lines.extend(_wrapped(f"{note.kind.value + ':':<11}{note.text}", width, indent=11))
+    lines.append("")
+    lines.append("gates       enough samples?")
+    for forecast in planned.forecasts:
+        lines.extend(_wrapped(_forecast_line(forecast), width, indent=12))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _headline(planned: PlannedNight) -> str:
+    order = planned.order
+    running = [phase for phase in order.phases if not phase.cut]
+    word = "rehearsal" if order.rehearsal else "night"
+    return (
+        f"{order.name}: a {word} of {format_duration(planned.length_s)}, {len(running)} of {len(order.phases)} phases, "
+        f"{planned.workers} load {'process' if planned.workers == 1 else 'processes'}, target {', '.join(order.targets)}"
+    )
+
+
+def _timeline(planned: PlannedNight) -> list[str]:
+    zone = planned.order.zone
+    start_utc_s = planned.order.planned_start_utc_s
+    clock = "%H:%M:%S" if planned.length_s < _SHORT_NIGHT_S else "%H:%M"
+    phases = {phase.name: phase for phase in planned.order.phases if not phase.cut}
+    lines = [f"{'':<15}{'lasts':>11}  {'what':<26} {'connections x pace':>18}  operations"]
+    offset = ""
+    for segment in planned.segments:
+        if segment.kind is TimelineKind.HANDOVER:
+            continue
+        local = local_time(start_utc_s + segment.start_offset_s, zone)
+        # The zone's abbreviation once, and again where the clock was changed in between.
+        shown = f"{local:%Z}" if f"{local:%Z}" != offset else ""
+        when = "" if segment.kind is TimelineKind.RESERVE else f"{local.strftime(clock)} {shown}"
+        lines.append(
+            f"{when:<15}{format_duration(segment.duration_s):>11}  {segment.label:<26} "
+            f"{_load_words(planned, segment, phases)}"
+        )
+        offset = f"{local:%Z}"
+    end = local_time(start_utc_s + planned.length_s, zone)
+    closes = local_time(planned.order.window_end_utc_s, zone)
+    lines.append(f"{end.strftime(clock):<15}{'':>11}  end; the window closes at {closes.strftime(clock)} {closes:%Z}")
+    return lines
+
+
+def _load_words(planned: PlannedNight, segment: TimelineSegment, phases: dict[str, PhaseOrder]) -> str:
+    if segment.kind is TimelineKind.ANCHOR:
+        anchor = planned.order.anchor
+        return _load(anchor.connections, anchor.operations_per_s, anchor.operations_expected)
+    if segment.kind is TimelineKind.PHASE:
+        phase = phases[segment.label]
+        return _load(phase.connections, phase.operations_per_s, phase.operations_expected)
+    return ""
+
+
+def _load(connections: int, operations_per_s: float, expected: int) -> str:
+    return f"{connections:>10} x {format_rate(operations_per_s):<6} {expected:>10}"
+
+
+def _forecast_line(forecast: GateForecast) -> str:
+    if not forecast.enough:
+        return f"{'':<2}{'no':<4}{forecast.subject}, {forecast.gates}: {forecast.reason}"
+    return (
+        f"{'':<2}{'yes':<4}{forecast.subject}, {forecast.gates}: {forecast.samples_expected} "
+        f"of {forecast.samples_needed} needed"
+    )
+
+
+def _wrapped(text: str, width: int, *, indent: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False) or [""]

@@ -1,0 +1,90 @@
+"""The rehearsal that runs at the moment, seen from the guardian: its own STOP, its own PERMIT, its own clock.
+
+A drill goes through the same eyes (StopWatch) and the same hands (end_workers) as a real stop; only what it looks at
+differs, so that a drill can neither latch nor end the campaign. The guardian uses it.
+"""
+
+from dataclasses import dataclass
+
+from safety_monitoring.messages import BeginDrill, DrillPath, StopCause
+from safety_monitoring.stop_watch import StopSeen, StopWatch
+
+LEASE_EXPIRY_S_MAX = 3.0
+"""A lease lasts 0.8 s. A worker that lives this long without one does not look at its lease, and is killed."""
+
+_CAUSE = {DrillPath.STOP_FILE: StopCause.STOP_FILE, DrillPath.PERMIT_REMOVAL: StopCause.PERMIT_GONE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoDrill:
+    """Nothing is rehearsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """The drill's cause has not come yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseHeld:
+    """The drill worker went on long after its lease had run out: the path does not work."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseExpiring:
+    """Nobody renews the drill worker's lease; it should end by itself."""
+
+    worker: int
+    began_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Active:
+    order: BeginDrill
+    watch: StopWatch
+    began_mono_s: float
+
+
+class DrillWatch:
+    """At most one drill."""
+
+    def __init__(self) -> None:
+        self._active: _Active | NoDrill = NoDrill()
+
+    def begin(self, order: BeginDrill, now_mono_s: float) -> None:
+        """Rehearse this path from now on; a drill before it is given up."""
+        watch = StopWatch(stop_paths=(order.stop_path,), permit_path=order.permit_path)
+        self._active = _Active(order=order, watch=watch, began_mono_s=now_mono_s)
+
+    def end(self) -> None:
+        """Nothing is rehearsed any more."""
+        self._active = NoDrill()
+
+    def look(self, now_mono_s: float) -> BeginDrill | LeaseHeld | Unseen:
+        """The drill whose file was touched or removed, or whose worker holds on without a lease."""
+        match self._active:
+            case _Active(order=order, watch=watch) if order.path in _CAUSE:
+                seen = watch.look(now_mono_s)
+                return order if isinstance(seen, StopSeen) and seen.cause is _CAUSE[order.path] else Unseen()
+            case _Active(order=order, began_mono_s=began) if now_mono_s - began > LEASE_EXPIRY_S_MAX:
+                return LeaseHeld(worker=order.worker) if order.path is DrillPath.LEASE_EXPIRY else Unseen()
+            case _:
+                return Unseen()
+
+    def asked(self) -> BeginDrill | NoDrill:
+        """The drill that waits for the supervisor's EndLoad."""
+        match self._active:
+            case _Active(order=order) if order.path is DrillPath.SUPERVISOR_ASKED:
+                return order
+            case _:
+                return NoDrill()
+
+    def expiring(self) -> LeaseExpiring | NoDrill:
+        """The drill that waits for a lease to run out."""
+        match self._active:
+            case _Active(order=order, began_mono_s=began) if order.path is DrillPath.LEASE_EXPIRY:
+                return LeaseExpiring(worker=order.worker, began_mono_s=began)
+            case _:
+                return NoDrill()

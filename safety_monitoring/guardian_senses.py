@@ -1,0 +1,169 @@
+"""What the guardian reads of the host and of our own processes, and when.
+
+Memory every 250 ms (100 ms when it is getting short), everything else every second: that is as fast as each can hurt.
+CPU is a difference of two readings. All readings go into one window, from which alone is judged. The guardian uses it.
+"""
+
+from collections.abc import Callable, Sequence
+
+from baseline_metrics.host_files import (
+    CpuTicks,
+    DiskReadings,
+    HostFiles,
+    MemoryReadings,
+    ProcessStat,
+    disk_readings,
+    process_tree,
+)
+from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from safety_monitoring.judge import ReadingWindow, ResourceReading
+from safety_monitoring.limits import Resource
+
+MEMORY_PERIOD_S = 0.25
+MEMORY_PERIOD_S_SHORT = 0.1
+"""Below SHORT_PERCENT of memory left: a fast allocator fills a gigabyte in the long period."""
+
+SHORT_PERCENT = 15.0
+SLOW_PERIOD_S = 1.0
+CPU_SPAN_S_MIN = 0.2
+"""Two CPU readings closer than 20 clock ticks say nothing."""
+
+_NOT_APPLICABLE = Gap(reason=GapReason.ABSENT, detail="this resource has no free bytes")
+_FIRST = Gap(reason=GapReason.FIRST_READING, detail="a rate needs two readings")
+
+
+class GuardianSenses:
+    """Reads what is due, into the window. roots: the processes whose trees are our own, asked for at each reading."""
+
+    def __init__(
+        self,
+        *,
+        window: ReadingWindow,
+        disk_paths: Sequence[str],
+        roots: Callable[[], tuple[int, ...]],
+        host: HostFiles,
+        root: str = "/",
+    ) -> None:
+        self._window = window
+        self._disk_paths = tuple(disk_paths)
+        self._roots = roots
+        self._host = host
+        self._root = root
+        self._memory_due_mono_s = 0.0
+        self._slow_due_mono_s = 0.0
+        self._cpu_before: CpuTicks | Gap = _FIRST
+        self._cpu_at_mono_s = 0.0
+        self._tree_before: dict[tuple[int, int], int] = {}
+
+    def read_due(self, now_mono_s: float) -> bool:
+        """Read what is due; whether anything was."""
+        read = False
+        if now_mono_s >= self._memory_due_mono_s:
+            self._read_memory(now_mono_s)
+            read = True
+        if now_mono_s >= self._slow_due_mono_s:
+            self._read_slow(now_mono_s)
+            read = True
+        return read
+
+    def read_again(self, now_mono_s: float) -> None:
+        """Read everything now, immediately before acting; CPU only if its last reading is not of this very moment."""
+        self._read_memory(now_mono_s)
+        if now_mono_s - self._cpu_at_mono_s >= CPU_SPAN_S_MIN:
+            self._read_slow(now_mono_s)
+
+    def percent(self, resource: Resource) -> Reading:
+        """The newest percentage of a resource."""
+        latest = self._window.latest(resource)
+        return latest if isinstance(latest, Gap) else latest.percent
+
+    def _read_memory(self, now_mono_s: float) -> None:
+        memory = self._host.memory()
+        percent = _memory_percent(memory)
+        self._add(Resource.MEMORY, now_mono_s, percent, memory.available_bytes)
+        is_short = not isinstance(percent, Sample) or percent.value > 100.0 - SHORT_PERCENT
+        self._memory_due_mono_s = now_mono_s + (MEMORY_PERIOD_S_SHORT if is_short else MEMORY_PERIOD_S)
+
+    def _read_slow(self, now_mono_s: float) -> None:
+        self._cpu_at_mono_s = now_mono_s
+        self._slow_due_mono_s = now_mono_s + SLOW_PERIOD_S
+        cpu = self._host.cpu()
+        tree = process_tree(self._roots(), root=self._root)
+        self._add(Resource.CPU, now_mono_s, _cpu_percent(self._cpu_before, cpu), _NOT_APPLICABLE)
+        own_cpu = self._own_cpu_percent(cpu, tree)
+        self._add(Resource.OWN_CPU, now_mono_s, own_cpu, _NOT_APPLICABLE)
+        own_memory = _share(sum(stat.rss_bytes for stat in tree), self._host.memory().total_bytes)
+        self._add(Resource.OWN_MEMORY, now_mono_s, own_memory, _NOT_APPLICABLE)
+        self._cpu_before = cpu
+        self._tree_before = {(stat.pid, stat.start_ticks): stat.cpu_ticks for stat in tree}
+        fullest = fullest_disk([disk_readings(path) for path in self._disk_paths])
+        self._add(Resource.DISK, now_mono_s, fullest.used_percent, fullest.free_bytes)
+
+    def _own_cpu_percent(self, cpu: CpuTicks | Gap, tree: Sequence[ProcessStat]) -> Reading:
+        if isinstance(self._cpu_before, Gap):
+            return self._cpu_before
+        if isinstance(cpu, Gap):
+            return cpu
+        # A process that is new since the last reading brings all its ticks; one that ended takes its last ones along.
+        own = sum(stat.cpu_ticks - self._tree_before.get((stat.pid, stat.start_ticks), 0) for stat in tree)
+        return _tick_percent(own, cpu.total - self._cpu_before.total)
+
+    def _add(self, resource: Resource, now_mono_s: float, percent: Reading, free_bytes: Reading) -> None:
+        reading = ResourceReading(at_mono_s=now_mono_s, percent=percent, free_bytes=free_bytes)
+        self._window.add(resource, reading)
+
+
+def fullest_disk(disks: Sequence[DiskReadings]) -> DiskReadings:
+    """The worst of several file systems in each respect; unknown as soon as one of them is. Inodes count as use."""
+    if not disks:
+        gap = Gap(reason=GapReason.ABSENT, detail="no path is watched")
+        return DiskReadings(used_percent=gap, free_bytes=gap, inodes_used_percent=gap)
+    shares = [disk.used_percent for disk in disks]
+    # Some file systems do not count inodes; that is no blindness.
+    inodes = [disk.inodes_used_percent for disk in disks if isinstance(disk.inodes_used_percent, Sample)]
+    return DiskReadings(
+        used_percent=_worst([*shares, *inodes], max),
+        free_bytes=_worst([disk.free_bytes for disk in disks], min),
+        inodes_used_percent=_worst(inodes, max) if inodes else disks[0].inodes_used_percent,
+    )
+
+
+def _worst(readings: Sequence[Reading], choose: Callable[[list[float]], float]) -> Reading:
+    values = []
+    for reading in readings:
+        if isinstance(reading, Gap):
+            return reading
+        values.append(reading.value)
+    return Sample(value=choose(values))
+
+
+def _memory_percent(memory: MemoryReadings) -> Reading:
+    match memory.total_bytes, memory.available_bytes:
+        case Sample(value=total), Sample(value=available) if total > 0:
+            return Sample(value=100.0 * (total - available) / total)
+        case _, Gap() as gap:
+            return gap
+        case Gap() as gap, _:
+            return gap
+        case _:
+            return Gap(reason=GapReason.MALFORMED, detail="the host says that it has no memory")
+
+
+def _cpu_percent(before: CpuTicks | Gap, after: CpuTicks | Gap) -> Reading:
+    if isinstance(before, Gap):
+        return before
+    if isinstance(after, Gap):
+        return after
+    return _tick_percent(after.busy - before.busy, after.total - before.total)
+
+
+def _tick_percent(part: int, total: int) -> Reading:
+    if total <= 0:
+        return Gap(reason=GapReason.MALFORMED, detail="the host's CPU time stood still")
+    return Sample(value=min(100.0, max(0.0, 100.0 * part / total)))
+
+
+def _share(part: float, total: Reading) -> Reading:
+    if isinstance(total, Gap):
+        return total
+    return Sample(value=100.0 * part / total.value) if total.value > 0 else _NOT_APPLICABLE
