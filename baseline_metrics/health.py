@@ -28,6 +28,9 @@ class UnknownScore:
 
 Score = KnownScore | UnknownScore
 
+SATURATION = "saturation"
+"""The part of a running score that speaks of the host: memory and CPU against the guardian's limits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPart:
@@ -212,7 +215,7 @@ def running_health(signals: GoldenSignals, *, at_mono_s: float) -> Health:
             detail=f"{_words(_in_percent(signals.achieved_share), '%')} of the requested operations started",
         ),
         HealthPart(
-            name="saturation",
+            name=SATURATION,
             score=saturation,
             weight=_GOLDEN_WEIGHT,
             detail=f"memory {_words(signals.memory_percent, '%')} (limit {signals.memory_percent_limit:g} %),"

@@ -75,7 +75,7 @@ class SegmentTelemetry:
         second = max(0, round(report.start_mono_s - self._start))
         if second > self._stored_until:
             self._merge(self._seconds.setdefault(second, _Second(at_mono_s=report.start_mono_s)), report)
-        self._merge_minute(second // SECONDS_PER_MINUTE, report)
+        self._merge_minute(max(second // SECONDS_PER_MINUTE, self._minute_open), report)
         return self._complete(newest=second)
 
     def finish(self) -> tuple[Stored, ...]:

@@ -1,0 +1,92 @@
+"""How much load the target was seen to carry: a bracket of what was tested, with nothing read into the space between.
+
+Phases are ordered by their requested load. An estimate between tested levels would be a model, not an observation.
+Pure; the report's first tile comes from here.
+"""
+
+from dataclasses import dataclass
+
+from results_summary.findings import PhaseState, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadLevel:
+    """A tested load: operations per second over all connections, and those connections."""
+
+    operations_per_s: float
+    connections: int
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """Every tested load up to ``passing`` passes, ``failing`` is the lowest that fails.
+
+    higher_passed: a load above the failing one passed, which makes the bracket doubtful.
+    """
+
+    passing: LoadLevel
+    failing: LoadLevel
+    higher_passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLeast:
+    """Every tested load passes up to this one; the ceiling was not found. above_open: higher phases stayed undecided."""
+
+    passing: LoadLevel
+    above_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Below:
+    """Nothing below the lowest failing load was seen to pass."""
+
+    failing: LoadLevel
+    higher_passed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityUnknown:
+    """Nothing can be said, and why."""
+
+    reason: str
+
+
+Capacity = Between | AtLeast | Below | CapacityUnknown
+
+
+def capacity(phases: tuple[PhaseState, ...]) -> Capacity:
+    """The bracket. Phases of the same load count as one level, which passes only if all of them do."""
+    levels = sorted({phase.load_per_s for phase in phases})
+    if not levels:
+        return CapacityUnknown(reason="no phase was planned")
+    states = {load: _level_state(tuple(p for p in phases if p.load_per_s == load)) for load in levels}
+    passing: float | None = None
+    for load in levels:
+        if states[load] is not State.PASS:
+            break
+        passing = load
+    failing = next((load for load in levels if states[load] is State.FAIL), None)
+    if failing is None:
+        if passing is None:
+            return CapacityUnknown(reason="no tested load, from the lowest up, is known to pass or to fail")
+        return AtLeast(passing=_level(phases, passing), above_open=passing < levels[-1])
+    higher_passed = any(load > failing and states[load] is State.PASS for load in levels)
+    if passing is None:
+        return Below(failing=_level(phases, failing), higher_passed=higher_passed)
+    return Between(passing=_level(phases, passing), failing=_level(phases, failing), higher_passed=higher_passed)
+
+
+def _level_state(phases: tuple[PhaseState, ...]) -> State:
+    states = {phase.state for phase in phases}
+    if State.FAIL in states:
+        return State.FAIL
+    return State.PASS if states == {State.PASS} else State.UNKNOWN
+
+
+def _level(phases: tuple[PhaseState, ...], load_per_s: float) -> LoadLevel:
+    """The level's name and connections: of its first failing phase, else of its first."""
+    members = tuple(phase for phase in phases if phase.load_per_s == load_per_s)
+    phase = next((member for member in members if member.state is State.FAIL), members[0])
+    return LoadLevel(operations_per_s=load_per_s, connections=phase.connections, phase=phase.name)

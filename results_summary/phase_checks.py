@@ -1,0 +1,245 @@
+"""The answers to one phase's gates, from its record and its windows.
+
+Each answer is PASS or FAIL only if no completion of the missing evidence could change it (see bounds).
+Pure; see checks for the campaign's gates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from baseline_metrics.estimates import wilson_interval
+from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from monitoring_logs.records import GateKind, GateSpec, PhaseOrder, PhaseRecord
+from results_summary.accounts import Account
+from results_summary.bounds import (
+    Bounds,
+    Contradiction,
+    not_run,
+    operations_at_most,
+    response_mean_bounds,
+    response_quantile_bounds,
+    succeeded_bounds,
+)
+from results_summary.findings import GateResult, Interval, NoInterval, State, Unit
+from results_summary.measures import SegmentMeasure, estimable_quantile, quantile_interval_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEvidence:
+    """What is known of one phase that has a record and made load."""
+
+    order: PhaseOrder
+    record: PhaseRecord
+    measure: SegmentMeasure
+    account: Account
+
+    @property
+    def unknown_operations(self) -> int:
+        """Operations that the plan meant and that nobody saw run, because the phase was cut short."""
+        if self.account in {Account.STOPPED_BY_PERSON, Account.STOPPED_BY_GUARDIAN}:
+            return not_run(self.order, self.record)
+        return 0
+
+
+def phase_gate(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    """The answer to one gate of a phase with load."""
+    match spec.kind:
+        case GateKind.PHASE_SUCCESS:
+            result = _success(spec, evidence)
+        case GateKind.PHASE_RESPONSE:
+            result = _response_mean(spec, evidence)
+        case GateKind.PHASE_RESPONSE_P99:
+            result = _response_p99(spec, evidence)
+        case GateKind.PHASE_ACHIEVED:
+            result = _achieved(spec, evidence)
+        case (
+            GateKind.PHASES_PASSED
+            | GateKind.OPERATIONS_SUCCEEDED
+            | GateKind.NO_GUARDIAN_STOP
+            | GateKind.NO_ANCHOR_DRIFT
+            | GateKind.BASELINE_HEALTH
+        ):
+            raise AssertionError(f"{spec.kind.value} is a gate of the campaign")
+        case _:
+            assert_never(spec.kind)
+    return _excused(result, evidence)
+
+
+def without_load(spec: GateSpec, *, account: Account, reason: str) -> GateResult:
+    """The answer for a phase that made no load: nothing was achieved, and nothing else is known."""
+    if spec.kind is GateKind.PHASE_ACHIEVED and account is Account.NOT_PASSED:
+        return GateResult(
+            spec=spec,
+            observed=Sample(value=0.0),
+            unit=Unit.PERCENT,
+            interval=NoInterval(),
+            state=State.FAIL,
+            detail=reason,
+        )
+    return unanswered(spec, detail=reason)
+
+
+def unanswered(spec: GateSpec, *, detail: str) -> GateResult:
+    """The gate is UNKNOWN, and why."""
+    return GateResult(
+        spec=spec,
+        observed=Gap(reason=GapReason.ABSENT, detail=detail),
+        unit=unit_of(spec.kind),
+        interval=NoInterval(),
+        state=State.UNKNOWN,
+        detail=detail,
+    )
+
+
+def unit_of(kind: GateKind) -> Unit:
+    """What the gate's threshold counts."""
+    match kind:
+        case GateKind.PHASE_RESPONSE | GateKind.PHASE_RESPONSE_P99:
+            return Unit.SECONDS
+        case GateKind.BASELINE_HEALTH:
+            return Unit.SCORE
+        case GateKind.NO_GUARDIAN_STOP:
+            return Unit.STOPS
+        case (
+            GateKind.PHASE_SUCCESS
+            | GateKind.PHASE_ACHIEVED
+            | GateKind.PHASES_PASSED
+            | GateKind.OPERATIONS_SUCCEEDED
+            | GateKind.NO_ANCHOR_DRIFT
+        ):
+            return Unit.PERCENT
+    assert_never(kind)
+
+
+def decide(bounds: Bounds, holds: Callable[[float], bool]) -> State:
+    """PASS if the rule holds at both ends, FAIL if at neither, else UNKNOWN. The rule must be monotone."""
+    low, high = holds(bounds.lowest), holds(bounds.highest)
+    if low and high:
+        return State.PASS
+    return State.UNKNOWN if low or high else State.FAIL
+
+
+def _success(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    unknown = evidence.unknown_operations
+    total = evidence.record.load.operations_started + unknown
+    bounds = succeeded_bounds(evidence.record, evidence.measure, unknown=unknown)
+    if isinstance(bounds, Contradiction):
+        return unanswered(spec, detail=bounds.detail)
+    if total == 0:
+        return unanswered(spec, detail="no operation was started")
+    percent = Bounds(lowest=100.0 * bounds.lowest / total, highest=100.0 * bounds.highest / total)
+    known = evidence.measure.fuller
+    observed: Reading = Gap(reason=GapReason.ABSENT, detail="no completion is in the record")
+    interval: Interval | NoInterval = NoInterval()
+    if known.completed:
+        observed = Sample(value=100.0 * known.succeeded / known.completed)
+        low, high = wilson_interval(successes=known.succeeded, total=known.completed)
+        interval = Interval(low=100.0 * low, high=100.0 * high)
+    state = decide(percent, lambda share: share >= spec.threshold)
+    return GateResult(
+        spec=spec,
+        observed=observed,
+        unit=Unit.PERCENT,
+        interval=interval,
+        state=state,
+        detail=_missing_words(evidence, bounds=percent, state=state, unit="%"),
+    )
+
+
+def _response_mean(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    record = evidence.record
+    planned_s = evidence.order.ramp_s + evidence.order.hold_s
+    bounds = response_mean_bounds(
+        record,
+        evidence.measure,
+        unknown=evidence.unknown_operations,
+        load_s=max(record.end_mono_s - record.start_mono_s, planned_s),
+    )
+    if isinstance(bounds, Contradiction):
+        return unanswered(spec, detail=bounds.detail)
+    if record.load.operations_succeeded == 0:
+        return unanswered(spec, detail="no operation succeeded, so there is no response time to judge")
+    state = decide(bounds, lambda mean_s: mean_s <= spec.threshold)
+    return GateResult(
+        spec=spec,
+        observed=evidence.measure.fuller.response.mean_s,
+        unit=Unit.SECONDS,
+        interval=NoInterval(),
+        state=state,
+        detail=_missing_words(evidence, bounds=bounds, state=state, unit="s"),
+    )
+
+
+def _response_p99(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    bounds = response_quantile_bounds(evidence.record, evidence.measure, 0.99, unknown=evidence.unknown_operations)
+    if isinstance(bounds, Contradiction):
+        return unanswered(spec, detail=bounds.detail)
+    response = evidence.measure.fuller.response
+    observed = estimable_quantile(response, 0.99)
+    if isinstance(observed, Gap):
+        return unanswered(spec, detail=observed.detail)
+    low_s, high_s = quantile_interval_s(response, 0.99)
+    state = decide(bounds, lambda p99_s: p99_s <= spec.threshold)
+    return GateResult(
+        spec=spec,
+        observed=observed,
+        unit=Unit.SECONDS,
+        interval=Interval(low=low_s, high=high_s),
+        state=state,
+        detail=_missing_words(evidence, bounds=bounds, state=state, unit="s"),
+    )
+
+
+def _achieved(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    """Started of requested, both from the workers' counters, which are exact without any window."""
+    load = evidence.record.load
+    requested = load.operations_requested
+    if evidence.unknown_operations:
+        requested = max(requested, operations_at_most(evidence.order))
+    if requested <= 0:
+        return unanswered(spec, detail="no operation was requested")
+    percent = min(100.0, 100.0 * load.operations_started / requested)
+    return GateResult(
+        spec=spec,
+        observed=Sample(value=percent),
+        unit=Unit.PERCENT,
+        interval=NoInterval(),
+        state=State.PASS if percent >= spec.threshold else State.FAIL,
+        detail=f"{load.operations_started} of {requested} operations were started",
+    )
+
+
+def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
+    """A failure that is not the target's decides nothing."""
+    if result.state is not State.FAIL:
+        return result
+    if evidence.account is Account.EASED:
+        why = f"the guardian eased the load for {evidence.record.eased_s:.1f} s: the host was the cause"
+    elif evidence.account is Account.STOPPED_BY_PERSON and result.spec.kind is GateKind.PHASE_ACHIEVED:
+        why = "a person stopped the campaign during this phase"
+    else:
+        return result
+    return GateResult(
+        spec=result.spec,
+        observed=result.observed,
+        unit=result.unit,
+        interval=result.interval,
+        state=State.UNKNOWN,
+        detail=f"{why}; {result.detail}" if result.detail else why,
+    )
+
+
+def _missing_words(evidence: PhaseEvidence, *, bounds: Bounds, state: State, unit: str) -> str:
+    load, known = evidence.record.load, evidence.measure.fuller
+    missing = load.operations_started - load.operations_abandoned - known.completed
+    words = [f"{known.completed} completions of {load.operations_started} operations"]
+    if load.operations_abandoned:
+        words.append(f"{load.operations_abandoned} given up while draining")
+    if missing:
+        words.append(f"{missing} completions lie in windows that are missing")
+    if evidence.unknown_operations:
+        words.append(f"the load was cut short by up to {evidence.unknown_operations} operations")
+    if state is State.UNKNOWN:
+        words.append(f"the truth lies between {bounds.lowest:.3g} and {bounds.highest:.3g} {unit}")
+    return "; ".join(words)
