@@ -66,10 +66,10 @@ def render_table(rows: tuple[CheckRow, ...], *, width: int = 80) -> str:
     lines: list[str] = []
     for row in rows:
         head = f"{row.state.value:<8}{row.name:<{name_width}}  "
-        lines.extend(textwrap.wrap(head + row.detail, max(width, indent + 20), subsequent_indent=" " * indent))
+        lines.extend(_wrapped(head + row.detail, width, indent))
         if row.remedy:
             remedy = f"{'':<{indent}}-> {row.remedy}"
-            lines.extend(textwrap.wrap(remedy, max(width, indent + 20), subsequent_indent=" " * (indent + 3)))
+            lines.extend(_wrapped(remedy, width, indent + 3))
     blocking = [row.name for row in rows if row.blocks]
     warnings = sum(row.state is CheckState.WARN for row in rows)
     lines.append("")
@@ -78,6 +78,16 @@ def render_table(rows: tuple[CheckRow, ...], *, width: int = 80) -> str:
     else:
         lines.append(f"not ready to start: {', '.join(blocking) or 'nothing was checked'}")
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _wrapped(text: str, width: int, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, indent + 20),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,  # paths and options are copied from here
+    )
 
 
 def to_json(rows: tuple[CheckRow, ...]) -> dict[str, Json]:

@@ -15,10 +15,11 @@ from baseline_metrics.clock import Clock
 from baseline_metrics.codec import CodecError
 from baseline_metrics.host_files import oom_kills
 from baseline_metrics.load_page import LoadPage, OperationCounts
-from baseline_metrics.samples import Reading, Sample
+from baseline_metrics.samples import Reading
 from campaign.campaign_order import CampaignOrder
 from campaign.processes import ChannelError, Child, Marks
 from campaign.telemetry import SegmentTelemetry, Stored
+from campaign.worker_deaths import LEASE_EXIT_CODE, how_it_died
 from monitoring_logs.records import LoadFacts, Outcome
 from safety_monitoring.messages import ForgetWorker, WatchWorker
 from stress_scenarios.histogram import HistogramError
@@ -44,8 +45,6 @@ REVOKED_S = 0.03
 
 HUNG_S = 5.0
 """The load loop beats every 50 ms; five seconds without a beat, on a host that is not stalled itself, is a hang."""
-
-LEASE_EXIT_CODE = 75
 
 UNEXPLAINED_S = 0.3
 """A worker that dies may have been ended by the guardian, whose message is on its way: this long is waited for it."""
@@ -90,7 +89,14 @@ class Lost:
     lease_ran_out: bool = False
 
 
-CrewEvent = AllReady | Refused | Zero | Lost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostIdle:
+    """A worker ended between two loads. The next load brings up another one; the record says so."""
+
+    detail: str
+
+
+CrewEvent = AllReady | Refused | Zero | Lost | LostIdle
 
 
 @dataclass(slots=True)
@@ -320,11 +326,14 @@ class Crew:
             if member.child.ended():
                 if member.died_at is None:
                     member.died_at = now
-                if self.step is CrewStep.ENDING or self.step is CrewStep.IDLE:
+                if self.step is CrewStep.ENDING:
                     self._freeze(member)
                     self._forget(member)
+                elif self.step is CrewStep.IDLE:
+                    events.append(LostIdle(detail=f"between two loads, {self._death_of(member)[1]}"))
+                    self._forget(member)
                 elif now - member.died_at >= UNEXPLAINED_S:
-                    self._lose(events, *self._how_it_died(member), lease_ran_out=_lease_ran_out(member))
+                    self._lose(events, *self._death_of(member), lease_ran_out=_lease_ran_out(member))
             elif self.step is CrewStep.ENDING and now - self._ending_since >= REVOKED_S:
                 member.child.kill()
             elif self.step is CrewStep.RUNNING and self._hangs(member, now):
@@ -473,23 +482,18 @@ class Crew:
         beat = member.page.heartbeat_mono_ns / 1e9
         return now - max(beat, self._start_mono_s) > HUNG_S
 
+    def _death_of(self, member: _Member) -> tuple[Outcome, str]:
+        return how_it_died(
+            member.number,
+            member.child.process.returncode or 0,
+            oom_kills_before=self._oom_kills_before,
+            oom_kills_after=oom_kills(),
+        )
+
     def _lose(self, events: list[CrewEvent], outcome: Outcome, detail: str, *, lease_ran_out: bool = False) -> None:
         if not self._lost_told and self.step is not CrewStep.ENDING:
             self._lost_told = True
             events.append(Lost(outcome=outcome, detail=detail, lease_ran_out=lease_ran_out))
-
-    def _how_it_died(self, member: _Member) -> tuple[Outcome, str]:
-        code = member.child.process.returncode
-        if code == -9 and _rose(self._oom_kills_before, oom_kills()):
-            return Outcome.OOM_KILLED, f"worker {member.number} was killed by the kernel, which was out of memory"
-        if code == LEASE_EXIT_CODE:
-            return Outcome.WORKER_CRASHED, f"worker {member.number} ended because its lease was not renewed"
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return Outcome.WORKER_CRASHED, f"worker {member.number} ended with {how}; see monitoring_logs/workers/"
-
-
-def _rose(before: Reading, after: Reading) -> bool:
-    return isinstance(before, Sample) and isinstance(after, Sample) and after.value > before.value
 
 
 def _lease_ran_out(member: _Member) -> bool:

@@ -309,6 +309,10 @@ class InvariantWatcher:
             fault = isinstance(after.end, Ending) and after.end.cause is EndCause.RUNNER_FAULT
             if not fault:
                 self._say(9, f"{type(event).__name__} was taken for an answer in {before.load.value}")
+        late = isinstance(event, LoadReady | LoadRefused) and before.load is LoadStep.ENDING
+        known = fitting or late or isinstance(event, WorkerLost)
+        if not known and before.state in LIVE and after.state in LIVE:
+            self._say(6, f"{type(event).__name__} in {before.load.value} is not known, and no RUNNER_FAULT")
         if isinstance(event, BaselineScored) and fitting and after.phases_allowed != self._allowed:
             self._say(4, "the baseline's choice was not taken over")
         if isinstance(event, LoadReady) and fitting and before.state in LIVE:

@@ -16,57 +16,22 @@ from pathlib import Path
 from typing import assert_never
 
 from baseline_metrics.clock import Clock
-from baseline_metrics.codec import to_json_value
-from baseline_metrics.host_files import ProcessGone, boot_id
-from campaign import night_books
+from baseline_metrics.host_files import boot_id
+from campaign import events, night_books
 from campaign.campaign_order import CampaignOrder
-from campaign.crew import AllReady, Crew, CrewEvent, CrewStep, Lost, Refused, Zero
+from campaign.chores import Chores
+from campaign.crew import AllReady, Crew, CrewStep, Lost, LostIdle, Refused, Zero
 from campaign.drill_ports import GuardianDrill, rehearse
-from campaign.events import (
-    AskReturn,
-    BaselineScored,
-    Command,
-    Conclude,
-    Drill,
-    DrillMissed,
-    DrillPassed,
-    EmergencyStopped,
-    EndLoad,
-    Event,
-    GuardianLost,
-    Latch,
-    Leave,
-    LoadKind,
-    LoadReady,
-    LoadRefused,
-    LoadZero,
-    MeasureIdle,
-    PreparationFailed,
-    Prepare,
-    PrepareLoad,
-    ReleaseLoad,
-    ReportFailed,
-    ReportWritten,
-    RunnerFault,
-    ScoreLoad,
-    Started,
-    StartLoad,
-    StopRequested,
-    Tick,
-    WorkerLost,
-    WriteAnchor,
-    WritePartialReport,
-    WriteRecord,
-)
 from campaign.guardian_link import GuardianLink
 from campaign.guardian_news import GuardianNews
+from campaign.guardian_orders import guardian_order, limits_of
 from campaign.host_watch import HostWatch
-from campaign.housekeeping import Chore, Housekeeping
+from campaign.housekeeping import Housekeeping
 from campaign.ledger import Ledger
 from campaign.machine import advance
 from campaign.night import TERMINAL, first_night
 from campaign.plan_specs import operations_with_secrets, with_secrets
-from campaign.processes import Marks, reporter_command
+from campaign.processes import Marks
 from campaign.quiet import quiet_check
 from campaign.report_desk import NotWritten, ReportDesk, StillWriting, Written
 from campaign.run_directory import RunDirectory, spare_directory, write_meta
@@ -78,14 +43,11 @@ from monitoring_logs.records import CampaignEnd, DrillFact, SegmentKind
 from monitoring_logs.run_files import files_of
 from results_summary.reporter import verdict_of
 from safety_monitoring import messages as guard
-from safety_monitoring.limits import Limits, default_limits
 from safety_monitoring.messages import StopCause
 from safety_monitoring.registry import (
     RegistryError,
     campaign_directory,
-    identity_of,
     latch,
-    permit_path,
 )
 
 LOOP_S = 0.02
@@ -93,8 +55,6 @@ LOOP_S = 0.02
 
 HANG_S = 30.0
 """A loop that has not turned for this long leaves its stack in the output log; the guardian has ended the load by then."""
-
-HEARTBEAT_S_MAX = 5.0
 
 BEAT_S_MAX = 1.05
 """A guardian that has not beaten for this long, when a lease has run out (0.8 s), is the reason for it."""
@@ -167,12 +127,13 @@ class NightRunner:
             store_protections=lambda protections: write_meta(run, order, protections=protections),
             clock=clock,
         )
-        self._events: deque[Event] = deque()
+        self._chores = Chores(ledger=self._ledger, host=self._host, crew=self._crew, desk=self._desk)
+        self._events: deque[events.Event] = deque()
         self._signals: deque[int] = deque()
         self._stop_signals = 0
         self._fault_told = False
         self._end: CampaignEnd | None = None
-        self._limits = self._limits_of(1.0)
+        self._limits = limits_of(order.safety, multiplier=1.0)
         self.exit_code = EXIT_FAULT
         now = clock.mono_s()
         left_s = order.night.window_end_utc_s - clock.utc_s()
@@ -184,7 +145,7 @@ class NightRunner:
     def run(self) -> int:
         """Run the campaign to its end. Returns the exit code. Raises only when the loop itself cannot go on."""
         self._ledger.open(self._order.night)
-        self._events.append(Started(at_mono_s=self._clock.mono_s(), end_by_mono_s=self._end_by))
+        self._events.append(events.Started(at_mono_s=self._clock.mono_s(), end_by_mono_s=self._end_by))
         faults = 0
         while self._night.state not in TERMINAL:
             try:
@@ -194,7 +155,9 @@ class NightRunner:
                 sys.stderr.write("".join(traceback.format_exception(error)))
                 if faults > FAULTS_MAX:
                     raise
-                self._post(RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"{type(error).__name__}: {error}"))
+                self._post(
+                    events.RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"{type(error).__name__}: {error}")
+                )
         return self.exit_code
 
     def note_signal(self, number: int, _frame: object = None) -> None:
@@ -216,28 +179,28 @@ class NightRunner:
             children.append(self._guardian.child)
         if not self._events:
             select.select(children, [], [], LOOP_S)
-        self._feed(Tick(at_mono_s=self._clock.mono_s()))
+        self._feed(events.Tick(at_mono_s=self._clock.mono_s()))
         self._look_at_guardian()
         self._look_at_crew()
         self._look_at_signals()
         self._look_at_record()
         self._look_at_reports()
         for chore in self._housekeeping.due():
-            self._do_chore(chore)
+            self._chores.do(chore, night=self._night, beat=self._guardian.beat if self._guardian else None)
         while self._events:
             self._feed(self._events.popleft())
         if self._board.due():
             self._board.write(self._moment())
 
-    def _post(self, event: Event) -> None:
+    def _post(self, event: events.Event) -> None:
         self._events.append(event)
 
-    def _feed(self, event: Event) -> None:
+    def _feed(self, event: events.Event) -> None:
         before = self._night
         after, commands = advance(before, event)
-        if any(isinstance(command, EndLoad) for command in commands):
+        if any(isinstance(command, events.EndLoad) for command in commands):
             self._crew.end()  # revoking is two writes to memory: it does not wait for the journal's disk
-        if commands or after.state is not before.state or not isinstance(event, Tick):
+        if commands or after.state is not before.state or not isinstance(event, events.Tick):
             self._ledger.decision(event, state=before.state.value, following=after.state.value, commands=commands)
         self._night = after
         if after.state is not before.state:
@@ -263,7 +226,7 @@ class NightRunner:
         if self._guardian.lost and not self._guardian_told_lost:
             self._guardian_told_lost = True
             self._ledger.note("guardian", "lost", self._guardian.lost)
-            kind = GuardianLost if self._news.ready else PreparationFailed
+            kind = events.GuardianLost if self._news.ready else events.PreparationFailed
             self._post(kind(at_mono_s=self._clock.mono_s(), detail=self._guardian.lost))
 
     def _look_at_crew(self) -> None:
@@ -271,23 +234,26 @@ class NightRunner:
         for record in stored:
             self._ledger.put(record)
         for item in happened:
-            self._post(self._event_of(item))
+            if isinstance(item, LostIdle):
+                self._ledger.note("worker", "lost_idle", item.detail)
+            else:
+                self._post(self._event_of(item))
 
-    def _event_of(self, item: CrewEvent) -> Event:
+    def _event_of(self, item: AllReady | Refused | Zero | Lost) -> events.Event:
         now = self._clock.mono_s()
         match item:
             case AllReady():
-                return LoadReady(at_mono_s=now)
+                return events.LoadReady(at_mono_s=now)
             case Refused(detail=detail):
-                return LoadRefused(at_mono_s=now, detail=detail)
+                return events.LoadRefused(at_mono_s=now, detail=detail)
             case Zero():
                 self._books.load_is_zero(self._crew, limits=self._limits, now_mono_s=now)
-                return LoadZero(at_mono_s=now)
+                return events.LoadZero(at_mono_s=now)
             case Lost(outcome=outcome, detail=detail, lease_ran_out=lease_ran_out):
                 self._ledger.note("worker", outcome.value, detail)
                 if lease_ran_out and self._guardian is not None and self._guardian.silent_s > BEAT_S_MAX:
-                    return GuardianLost(at_mono_s=now, detail=f"the guardian does not renew leases: {detail}")
-                return WorkerLost(at_mono_s=now, outcome=outcome, detail=detail)
+                    return events.GuardianLost(at_mono_s=now, detail=f"the guardian does not renew leases: {detail}")
+                return events.WorkerLost(at_mono_s=now, outcome=outcome, detail=detail)
             case _:
                 assert_never(item)
 
@@ -299,62 +265,64 @@ class NightRunner:
             self._books.note_stop_seen(now)
             if self._stop_signals == 1:
                 self._ledger.note("operator", "stop", f"{name}: an orderly stop was asked for")
-                self._post(StopRequested(at_mono_s=now, detail=f"stopped by a person ({name})"))
+                self._post(events.StopRequested(at_mono_s=now, detail=f"stopped by a person ({name})"))
             else:
                 self._ledger.note("operator", "emergency_stop", f"{name} again: stop at once")
-                self._post(EmergencyStopped(at_mono_s=now, detail=f"stopped at once by a person (second {name})"))
+                self._post(
+                    events.EmergencyStopped(at_mono_s=now, detail=f"stopped at once by a person (second {name})")
+                )
 
     def _look_at_record(self) -> None:
         if not self._fault_told and (fault := self._ledger.fault):
             self._fault_told = True
-            self._post(RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"the record failed: {fault}"))
+            self._post(events.RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"the record failed: {fault}"))
 
     def _look_at_reports(self) -> None:
         match self._desk.poll():
             case StillWriting():
                 pass
             case Written():
-                self._post(ReportWritten(at_mono_s=self._clock.mono_s()))
+                self._post(events.ReportWritten(at_mono_s=self._clock.mono_s()))
             case NotWritten(detail=detail):
-                self._post(ReportFailed(at_mono_s=self._clock.mono_s(), detail=detail))
+                self._post(events.ReportFailed(at_mono_s=self._clock.mono_s(), detail=detail))
 
     # What is to be done -----------------------------------------------------------------------------------------------
 
-    def _carry_out(self, command: Command) -> None:
+    def _carry_out(self, command: events.Command) -> None:
         match command:
-            case Prepare():
+            case events.Prepare():
                 self._prepare()
-            case Drill():
+            case events.Drill():
                 self._rehearse()
-            case MeasureIdle():
+            case events.MeasureIdle():
                 self._books.begin_idle(self._clock.mono_s())
-            case PrepareLoad():
+            case events.PrepareLoad():
                 self._prepare_load(command)
-            case StartLoad(start_mono_s=start):
+            case events.StartLoad(start_mono_s=start):
                 self._crew.go(start)
-                kind = SegmentKind.ANCHOR if self._night.load_kind is LoadKind.ANCHOR else SegmentKind.PHASE
+                kind = SegmentKind.ANCHOR if self._night.load_kind is events.LoadKind.ANCHOR else SegmentKind.PHASE
                 self._books.begin_load(kind, night_books.load_name(self._night), start)
-            case ReleaseLoad():
+            case events.ReleaseLoad():
                 self._crew.release()
-            case EndLoad(reason=reason):
+            case events.EndLoad(reason=reason):
                 self._books.note_stop_seen(self._clock.mono_s())
                 self._tell_guardian(guard.EndLoad(reason=reason))
                 self._crew.end()
-            case ScoreLoad():
+            case events.ScoreLoad():
                 self._score(command)
-            case AskReturn():
+            case events.AskReturn():
                 self._tell_guardian(guard.AskReturn())
-            case WriteAnchor():
+            case events.WriteAnchor():
                 self._books.write_anchor(command, now_mono_s=self._clock.mono_s())
-            case WriteRecord():
+            case events.WriteRecord():
                 self._books.write_phase(command, now_mono_s=self._clock.mono_s())
-            case WritePartialReport():
+            case events.WritePartialReport():
                 self._desk.partial()
-            case Latch(detail=detail):
+            case events.Latch(detail=detail):
                 self._latch(detail)
-            case Conclude():
+            case events.Conclude():
                 self._conclude(command)
-            case Leave():
+            case events.Leave():
                 self._leave()
             case _:
                 assert_never(command)
@@ -367,7 +335,7 @@ class NightRunner:
             self._host.start()
             self._housekeeping.start()
             self._guardian = GuardianLink(
-                self._guardian_order(),
+                guardian_order(self._order, self._run, limits=self._limits, disk_paths=self._disk_paths),
                 order_file=self._run.guardian_order,
                 marks=self._marks,
                 output=self._run.supervisor_log,
@@ -375,24 +343,7 @@ class NightRunner:
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, the night cannot start, and the report says why
             detail = f"{type(error).__name__}: {error}"
-            self._post(PreparationFailed(at_mono_s=self._clock.mono_s(), detail=detail))
-
-    def _guardian_order(self) -> guard.GuardianOrder:
-        me = identity_of(os.getpid())
-        assert not isinstance(me, ProcessGone)
-        return guard.GuardianOrder(
-            run_id=self._order.night.run_id,
-            run_dir=str(self._run.path),
-            stop_paths=(str(self._run.stop_file), str(Path(self._order.runs_dir) / "STOP")),
-            permit_path=permit_path(self._order.state_dir, self._order.night.run_id),
-            journal_path=files_of(str(self._run.path)).guardian_journal,
-            disk_paths=self._disk_paths,
-            limits=self._limits,
-            supervisor_pid=me.pid,
-            supervisor_start_ticks=me.start_ticks,
-            heartbeat_s_max=HEARTBEAT_S_MAX,
-            report_argv=reporter_command(self._run.path),
-        )
+            self._post(events.PreparationFailed(at_mono_s=self._clock.mono_s(), detail=detail))
 
     def _rehearse(self) -> None:
         assert self._guardian is not None
@@ -418,11 +369,11 @@ class NightRunner:
         now = self._clock.mono_s()
         missed = "; ".join(f"{item.path.value}: {item.detail}" for item in outcomes if not item.passed)
         if missed or not outcomes:
-            self._post(DrillMissed(at_mono_s=now, detail=missed or "no way to stop was rehearsed"))
+            self._post(events.DrillMissed(at_mono_s=now, detail=missed or "no way to stop was rehearsed"))
             return
         slowest = max(outcome.seconds for outcome in outcomes)
         self._ledger.note("drill", "passed", f"{len(outcomes)} ways to stop work, the slowest took {slowest:.2f} s")
-        self._post(DrillPassed(at_mono_s=now))
+        self._post(events.DrillPassed(at_mono_s=now))
 
     def _pump_in_drill(self) -> None:
         """Keep speaking with the guardian while the drill waits; everything else is acted on right after it."""
@@ -431,12 +382,12 @@ class NightRunner:
         if self._board.due():
             self._board.write(self._moment())
 
-    def _prepare_load(self, command: PrepareLoad) -> None:
+    def _prepare_load(self, command: events.PrepareLoad) -> None:
         night = self._order.night
-        anchor = command.kind is LoadKind.ANCHOR
+        anchor = command.kind is events.LoadKind.ANCHOR
         multiplier = 1.0 if anchor else night.phases[command.phase].threshold_multiplier
         source = night.anchor if anchor else night.phases[command.phase]
-        self._limits = self._limits_of(multiplier)
+        self._limits = limits_of(self._order.safety, multiplier=multiplier)
         name = "anchor" if anchor else night.phases[command.phase].name
         self._tell_guardian(guard.EnterPhase(phase=name, limits=self._limits))
         segment = self._books.prepare_load(command)
@@ -451,11 +402,11 @@ class NightRunner:
             hold_s=command.hold_s,
         )
 
-    def _score(self, command: ScoreLoad) -> None:
+    def _score(self, command: events.ScoreLoad) -> None:
         now = self._clock.mono_s()
-        if command.kind is LoadKind.ANCHOR and self._night.phases_allowed == 0:
+        if command.kind is events.LoadKind.ANCHOR and self._night.phases_allowed == 0:
             baseline = self._books.score_baseline(now_mono_s=now)
-            if isinstance(baseline, BaselineScored):
+            if isinstance(baseline, events.BaselineScored):
                 self._post(baseline)
         self._post(self._books.score(command, now_mono_s=now))
 
@@ -473,7 +424,7 @@ class NightRunner:
 
     # The end ----------------------------------------------------------------------------------------------------------
 
-    def _conclude(self, command: Conclude) -> None:
+    def _conclude(self, command: events.Conclude) -> None:
         self._crew.dismiss()
         self._housekeeping.stop()
         self._host.stop()
@@ -517,40 +468,6 @@ class NightRunner:
         self._ledger.close()
 
     # Small things -----------------------------------------------------------------------------------------------------
-
-    def _do_chore(self, chore: Chore) -> None:
-        match chore:
-            case Chore.RESOURCE_SUMMARY:
-                self._ledger.resources.logger.info("resources", **self._host.summary())
-            case Chore.PROGRESS:
-                succeeded, failed = self._crew.running_counts()
-                self._ledger.load.logger.info(
-                    "progress", state=self._night.state.value, succeeded=succeeded, failed=failed
-                )
-            case Chore.SAFETY_REVIEW:
-                beat = self._guardian.beat if self._guardian else None
-                words = to_json_value(beat) if beat else "the guardian has not spoken yet"
-                self._ledger.guardian.logger.info("safety review", rung=self._night.rung.name, beat=words)
-            case Chore.CHECKPOINT:
-                self._ledger.checkpoint()
-            case Chore.PARTIAL_REPORT:
-                if self._night.records:
-                    self._desk.partial()
-            case _:
-                assert_never(chore)
-
-    def _limits_of(self, multiplier: float) -> Limits:
-        safety = self._order.safety
-        return default_limits(
-            memory_percent=safety.memory_percent,
-            cpu_percent=safety.cpu_percent,
-            disk_percent=safety.disk_percent,
-            own_percent=safety.own_percent,
-            memory_reserve_bytes=safety.memory_reserve_bytes,
-            disk_reserve_bytes=safety.disk_reserve_bytes,
-            multiplier=multiplier,
-            allow_critical=safety.allow_critical,
-        )
 
     def _moment(self) -> Moment:
         return Moment(

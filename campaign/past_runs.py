@@ -111,12 +111,13 @@ def _bounded(runs_dir: Path) -> list[Path]:
 def past_runs(runs_dir: Path) -> tuple[PastRun, ...]:
     """All runs with what their reports say, newest first."""
     return tuple(
-        PastRun(run_id=run_id, run_dir=runs_dir / run_id, report=_reported(runs_dir / run_id))
+        PastRun(run_id=run_id, run_dir=runs_dir / run_id, report=reported(runs_dir / run_id))
         for run_id in run_ids(runs_dir)
     )
 
 
-def _reported(run_dir: Path) -> Reported | Unreported:
+def reported(run_dir: Path) -> Reported | Unreported:
+    """What the run's report says, or why it says nothing."""
     path = run_dir / REPORT
     try:
         if path.stat().st_size > REPORT_BYTES_MAX:

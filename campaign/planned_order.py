@@ -290,7 +290,7 @@ def _segments(shape: NightShape) -> tuple[TimelineSegment, ...]:
             add(TimelineKind.REST, "rest", shape.rest_s)
     add_load(TimelineKind.ANCHOR, "last anchor", shape.anchor_s)
     add(TimelineKind.CONCLUDE, "prove quiet, report", shape.conclude_s)
-    add(TimelineKind.RESERVE, "in reserve: one cool-down", shape.cooldown_s)
+    add(TimelineKind.RESERVE, "reserve: one cool-down", shape.cooldown_s)
     return tuple(segments)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
+from baseline_metrics.host_files import every_marked_process
 from baseline_metrics.units import format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
 from campaign.plan import Plan
@@ -31,6 +32,7 @@ from campaign.preflight_host import (
     read_host,
 )
 from campaign.preflight_runs import (
+    MarkedReader,
     check_last_drill,
     check_latch,
     check_leftovers,
@@ -73,7 +75,7 @@ def this_host(disk_path: str, clock: Clock) -> HostView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightInputs:
-    """What to look at. probe and read_host are the real ones unless a test gives others."""
+    """What to look at. probe, read_host and marked are the real ones unless a test gives others."""
 
     campaign: PlannedCampaign | NoPlan
     target: PinnedTarget | TargetRefused | NoTarget
@@ -83,6 +85,7 @@ class PreflightInputs:
     clock: Clock
     probe: Probe = http_probe
     read_host: HostReader = this_host
+    marked: MarkedReader = every_marked_process
 
 
 def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
@@ -102,8 +105,8 @@ def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
         ("stop channels", lambda: check_stop_channels(inputs.runs_dir, inputs.state_dir)),
         ("latch", lambda: check_latch(inputs.runs_dir, inputs.state_dir)),
         ("last drill", lambda: check_last_drill(inputs.runs_dir, utc_s=view.utc_s)),
-        ("leftovers", lambda: check_leftovers(inputs.state_dir)),
-        ("other campaigns", lambda: check_other_campaigns(inputs.runs_dir, inputs.state_dir)),
+        ("leftovers", lambda: check_leftovers(inputs.state_dir, inputs.marked)),
+        ("other campaigns", lambda: check_other_campaigns(inputs.runs_dir, inputs.state_dir, inputs.marked)),
         ("sqlite", check_sqlite),
     ]
     night = _night(inputs.campaign)

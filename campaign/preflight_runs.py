@@ -4,7 +4,7 @@ They read and ask for access rights only: nothing is created, changed or removed
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from baseline_metrics.host_files import MarkedProcess, every_marked_process
@@ -19,6 +19,11 @@ RESET_COMMAND = "launch_autonomous_testing.py reset"
 
 JOURNAL_BYTES_MAX = 16 << 20
 """A night's journal has about 200 KiB. A larger one would cost the preflight its three seconds."""
+
+LOAD_ROLES = ("worker", "drill")
+
+MarkedReader = Callable[[], tuple[MarkedProcess, ...]]
+"""All running processes that carry a run's mark."""
 
 NAMED_MAX = 5
 """Processes or campaigns that a message names; the rest is counted."""
@@ -70,9 +75,9 @@ def check_latch(runs_dir: Path, state_dir: Path) -> CheckRow:
     )
 
 
-def check_other_campaigns(runs_dir: Path, state_dir: Path) -> CheckRow:
+def check_other_campaigns(runs_dir: Path, state_dir: Path, marked: MarkedReader = every_marked_process) -> CheckRow:
     """Whether another campaign runs: here, which refuses; elsewhere, which disturbs."""
-    running = [entry for entry in _entries(state_dir) if registry.is_alive(entry.supervisor)]
+    running = [entry for directory in _state_directories(state_dir, marked()) for entry in _running_entries(directory)]
     here = [entry for entry in running if os.path.realpath(entry.runs_dir) == os.path.realpath(runs_dir)]
     if here:
         names = _named([entry.run_id for entry in here])
@@ -80,37 +85,31 @@ def check_other_campaigns(runs_dir: Path, state_dir: Path) -> CheckRow:
         return fail("other campaigns", f"{names} runs in this runs directory", remedy)
     if running:
         names = _named([f"{entry.run_id} ({entry.runs_dir})" for entry in running])
-        return warn(
-            "other campaigns", f"{names} runs on this host", "its load will be in your measurements: wait for its end"
-        )
+        remedy = "its load will be in your measurements: wait for its end"
+        return warn("other campaigns", f"{names} runs on this host", remedy)
     return ok("other campaigns", "none runs")
 
 
-def check_leftovers(state_dir: Path) -> CheckRow:
-    """Whether earlier campaigns left processes or entries behind."""
-    alive, dead, broken = set(), [], []
-    for found in registry.entries(str(state_dir)):
-        if isinstance(found, registry.BrokenEntry):
-            broken.append(found.run_id)
-        elif registry.is_alive(found.supervisor):
-            alive.add(found.run_id)
-        else:
-            dead.append(found.run_id)
-    strays = [process for process in _marked() if process.run_id not in alive and process.pid != os.getpid()]
-    loads = [process for process in strays if process.role in ("worker", "drill")]
+def check_leftovers(state_dir: Path, marked: MarkedReader = every_marked_process) -> CheckRow:
+    """Whether earlier campaigns left processes or entries behind. Processes of a campaign that runs are none."""
+    processes = marked()
+    alive = {
+        entry.run_id for directory in _state_directories(state_dir, processes) for entry in _running_entries(directory)
+    }
+    strays = [process for process in processes if process.run_id not in alive and process.pid != os.getpid()]
+    loads = [process for process in strays if process.role in LOAD_ROLES]
     if loads:
-        names = _named([f"{process.pid} ({process.role} of {process.run_id})" for process in loads])
-        return fail("leftovers", f"load processes of earlier campaigns run: {names}", STOP_COMMAND)
+        return fail("leftovers", f"load processes of earlier campaigns run: {_processes(loads)}", STOP_COMMAND)
     if strays:
-        names = _named([f"{process.pid} ({process.role or 'unknown'} of {process.run_id})" for process in strays])
-        return warn(
-            "leftovers",
-            f"processes of earlier campaigns run: {names}",
-            f"they may be writing a report; else {STOP_COMMAND}",
-        )
-    if dead or broken:
-        names = _named([*dead, *broken])
-        return warn("leftovers", f"campaigns ended without leaving the registry: {names}", STOP_COMMAND)
+        remedy = f"they may be writing a report; else {STOP_COMMAND}"
+        return warn("leftovers", f"processes of earlier campaigns run: {_processes(strays)}", remedy)
+    dead = [
+        found.run_id
+        for found in registry.entries(str(state_dir))
+        if isinstance(found, registry.BrokenEntry) or not registry.is_alive(found.supervisor)
+    ]
+    if dead:
+        return warn("leftovers", f"campaigns ended without leaving the registry: {_named(dead)}", STOP_COMMAND)
     return ok("leftovers", "nothing of earlier campaigns is left")
 
 
@@ -152,12 +151,20 @@ def _drill_fact(body: Mapping[str, object]) -> tuple[str, float, bool]:
     )
 
 
-def _entries(state_dir: Path) -> list[registry.CampaignEntry]:
-    return [entry for entry in registry.entries(str(state_dir)) if isinstance(entry, registry.CampaignEntry)]
+def _state_directories(own: Path, processes: tuple[MarkedProcess, ...]) -> tuple[str, ...]:
+    """Our registry, and those that running processes belong to: a campaign of another registry is no leftover."""
+    return tuple(dict.fromkeys([str(own), *(process.state_dir for process in processes if process.state_dir)]))
 
 
-def _marked() -> tuple[MarkedProcess, ...]:
-    return every_marked_process()
+def _running_entries(state_dir: str) -> list[registry.CampaignEntry]:
+    entries = registry.entries(state_dir)
+    return [
+        entry for entry in entries if isinstance(entry, registry.CampaignEntry) and registry.is_alive(entry.supervisor)
+    ]
+
+
+def _processes(processes: list[MarkedProcess]) -> str:
+    return _named([f"{process.pid} ({process.role or 'unknown'} of {process.run_id})" for process in processes])
 
 
 def _named(names: list[str]) -> str:

@@ -65,6 +65,9 @@ EARLY_TICK_CHANCE = 0.2
 STALE_CHANCE = 0.3
 """How often a message of a load that was given up arrives all the same."""
 
+CONFUSED_CHANCES = (0.0, 0.0, 0.0, 0.0, 0.1)
+"""One night in five has somebody who speaks out of turn: per step of a load, an answer comes that nobody waits for."""
+
 BROKEN_NIGHTS_MAX = 20
 """Broken nights kept in a summary; the rest is counted."""
 
@@ -231,6 +234,7 @@ class _World:
         self._rung = Rung.CLEAR
         self._clear_offered = False
         self._guardian_alive = True
+        self._confused = rng.choice(CONFUSED_CHANCES)
         self._trouble = rng.choice((0.0, 0.02, 0.1, 0.3))
         self._health = rng.choice((97.0, 97.0, 93.0, 85.0, 75.0, 50.0))
         self._baseline_sent = False
@@ -327,6 +331,7 @@ class _World:
                 self._drill()
             case PrepareLoad():
                 self._prepare_load(command)
+                self._confuse()
             case StartLoad():
                 self._start_load(command)
             case ReleaseLoad():
@@ -335,11 +340,12 @@ class _World:
             case EndLoad():
                 delay = 0.1 if self._rng.random() < 0.98 else 60.0
                 self._zero(delay)
+                self._confuse()
             case ScoreLoad():
                 self._score(command)
+                self._confuse()
             case AskReturn():
-                delay = self._rng.uniform(0.0, 0.3)
-                self._plan(delay, GuardianMoved(at_mono_s=self._at(delay), rung=Rung.CLEAR, why="clear"))
+                self._let_return()
             case Conclude():
                 self._conclude(command)
             case _:
@@ -375,23 +381,52 @@ class _World:
         assert self._prepared is not None
         self._running = True
         length = command.start_mono_s - self._now + self._prepared.ramp_s + self._prepared.hold_s
+        self._confuse()
+        self._confuse(after_s=length)
         if self._chance(0.3):
             when = self._rng.uniform(0.0, length + 1.0)
             self._plan(when, self._worker_lost(when), load=self._load)
         if self._chance(0.5):
-            self._guardian_moves(self._rng.uniform(0.0, length + 1.0))
+            ramp_s = self._prepared.ramp_s
+            since, until = self._rng.choice(((0.0, ramp_s), (0.0, length), (length, length + 1.0)))
+            self._guardian_moves(self._rng.uniform(since, until))
         if self._chance(0.1):
             when = self._rng.uniform(0.0, length)
             self._plan(when, LoadZero(at_mono_s=self._at(when)), load=self._load)
         elif not self._chance(0.1):
-            when = length + self._rng.uniform(0.01, 3.0)
+            when = length + self._rng.uniform(0.01, self._rng.choice((1.0, 8.0)))
             self._plan(when, LoadZero(at_mono_s=self._at(when)), load=self._load)
 
     def _guardian_moves(self, delay_s: float) -> None:
         rung = self._rng.choice((Rung.EASE, Rung.PAUSE, Rung.STOP_PHASE, Rung.STOP_CAMPAIGN))
         self._plan(delay_s, GuardianMoved(at_mono_s=self._at(delay_s), rung=rung, why="scripted"))
-        clear = delay_s + self._rng.uniform(0.1, 100.0)
+        clear = delay_s + self._rng.uniform(0.1, self._rng.choice((1.0, 100.0)))
         self._plan(clear, GuardianClear(at_mono_s=self._at(clear)))
+
+    def _let_return(self) -> None:
+        """The guardian takes our key; when it is asked twice in a row, it answers twice."""
+        delay = self._rng.uniform(0.0, 0.3)
+        self._plan(delay, GuardianMoved(at_mono_s=self._at(delay), rung=Rung.CLEAR, why="clear"))
+        if self._rng.random() < 0.5:
+            again = delay + self._rng.uniform(0.0, 0.3)
+            self._plan(again, GuardianMoved(at_mono_s=self._at(again), rung=Rung.CLEAR, why="clear, again"))
+
+    def _confuse(self, *, after_s: float = 0.0) -> None:
+        """Somebody speaks out of turn: the machine must not take it for the answer that it waits for."""
+        if self._rng.random() >= self._confused:
+            return
+        delay = after_s + self._rng.choice((0.005, 0.05, 1.0, 3.0)) * self._rng.random()
+        at = self._at(delay)
+        known = KnownScore(value=99.0)
+        answers: tuple[Event, ...] = (
+            LoadReady(at_mono_s=at),
+            LoadRefused(at_mono_s=at, detail="out of turn"),
+            LoadZero(at_mono_s=at),
+            LoadScored(at_mono_s=at, score=known, criteria=Criteria.MET, detail="out of turn"),
+            BaselineScored(at_mono_s=at, score=known, phases_allowed=len(self._order.phases)),
+            self._worker_lost(delay),
+        )
+        self._plan(delay, self._rng.choice(answers))
 
     def _worker_lost(self, delay_s: float) -> WorkerLost:
         outcome = self._rng.choice((Outcome.WORKER_CRASHED, Outcome.WORKER_HUNG, Outcome.OOM_KILLED))

@@ -128,7 +128,7 @@ phases:
   - {name: stress_test, duration: 3min, connections: 15, operations: 30, level: extreme, threshold_multiplier: 1.1, required_health: 60}
   - {name: endurance_test, duration: 5min, connections: 8, operations: 40, level: sustained, required_health: 60}
 
-baseline: {idle: 1min}
+baseline: {idle: 2min}
 break: 2min                 # the anchor fills it
 anchor: {duration: 2min}
 cooldown: 1min

@@ -46,7 +46,7 @@ def _timeline(planned: PlannedNight) -> list[str]:
     start_utc_s = planned.order.planned_start_utc_s
     clock = "%H:%M:%S" if planned.length_s < _SHORT_NIGHT_S else "%H:%M"
     phases = {phase.name: phase for phase in planned.order.phases if not phase.cut}
-    lines = [f"{'':<15}{'lasts':>11}  {'what':<26} {'connections x pace':>18}  operations"]
+    lines = [f"{'':<15}{'lasts':>11}  {'what':<23} {'connections, pace':>17} operations"]
     offset = ""
     for segment in planned.segments:
         if segment.kind is TimelineKind.HANDOVER:
@@ -56,7 +56,7 @@ def _timeline(planned: PlannedNight) -> list[str]:
         shown = f"{local:%Z}" if f"{local:%Z}" != offset else ""
         when = "" if segment.kind is TimelineKind.RESERVE else f"{local.strftime(clock)} {shown}"
         lines.append(
-            f"{when:<15}{format_duration(segment.duration_s):>11}  {segment.label:<26} "
+            f"{when:<15}{format_duration(segment.duration_s):>11}  {segment.label:<23} "
             f"{_load_words(planned, segment, phases)}"
         )
         offset = f"{local:%Z}"
@@ -77,7 +77,7 @@ def _load_words(planned: PlannedNight, segment: TimelineSegment, phases: dict[st
 
 
 def _load(connections: int, operations_per_s: float, expected: int) -> str:
-    return f"{connections:>10} x {format_rate(operations_per_s):<6} {expected:>10}"
+    return f"{connections:>8} x {format_rate(operations_per_s):<6} {expected:>10}"
 
 
 def _forecast_line(forecast: GateForecast) -> str:
@@ -90,4 +90,6 @@ def _forecast_line(forecast: GateForecast) -> str:
 
 
 def _wrapped(text: str, width: int, *, indent: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_long_words=False) or [""]
+    return textwrap.wrap(
+        text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]

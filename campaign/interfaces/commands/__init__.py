@@ -1,0 +1,1 @@
+"""The commands, a few per module; cli.py imports a module only when one of its commands is called."""
