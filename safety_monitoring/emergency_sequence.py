@@ -125,11 +125,20 @@ class Outcome:
         return "\n".join([*lines, *self.elsewhere])
 
 
-def stop_all(scope: Scope, *, force: bool) -> Outcome:
-    """Stop every campaign in scope; returns when all is quiet, or when that has been given up."""
-    began_mono_s = time.monotonic()
+def stop_all(scope: Scope, touched: Sequence[tuple[str, str, str]], *, force: bool, began_mono_s: float) -> Outcome:
+    """Stop every campaign in scope; returns when all is quiet, or when that has been given up.
+
+    touched: run id, run directory and runs directory of campaigns that got their STOP already and may have ended since.
+    began_mono_s: when the command began; every time that is told counts from there.
+    """
     marked = every_marked_process()
     campaigns = find_campaigns(scope, marked)
+    found = {campaign.run_id for campaign in campaigns}
+    campaigns += tuple(
+        Campaign(run_id=run_id, run_dir=run_dir, runs_dir=runs_dir, registered=False, processes=())
+        for run_id, run_dir, runs_dir in touched
+        if run_id not in found
+    )
     notes: dict[str, list[str]] = {}
     for campaign in campaigns:
         notes[campaign.run_id] = [] if force else _ask(scope, campaign)
@@ -234,7 +243,7 @@ def _take_load(scope: Scope, campaign: Campaign, began_mono_s: float, notes: lis
         killed = end_marked(campaign.run_id, deadline_s=KILL_DEADLINE_S).killed
         seconds = time.monotonic() - began_mono_s
         notes.append("its load did not end by itself and was killed")
-    if not had_leader:
+    if not had_leader and campaign.registered:
         notes.append(f"its supervisor was dead already; `report {campaign.run_id}` makes its report")
     return _LoadGone(seconds=seconds, killed=killed)
 

@@ -6,12 +6,22 @@ resets it. A process of its own, from any terminal and any directory, on bare Py
 launcher, or ``python3 safety_monitoring/emergency_stop.py [--force] [--runs-dir DIR] [--json]``.
 """
 
+import contextlib
+import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 if __name__ == "__main__" and not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - run as a file
+
+from safety_monitoring.state_place import state_directory
+
+NICE = -20
+"""The most that a process may ask for; refused to everybody but root, and then it goes on without."""
+
+ENTRY_BYTES_MAX = 1 << 16
 
 EXIT_QUIET, EXIT_SURVIVORS, EXIT_USAGE = 0, 1, 2
 
@@ -59,6 +69,31 @@ def parse(argv: Sequence[str]) -> tuple[bool, bool, str]:
     return force, as_json, runs_dir
 
 
+def touch_stop_files(state: str, runs_dir: str) -> tuple[tuple[str, str, str], ...]:
+    """Create STOP in the run directory of every campaign that is found at first sight: run id, run and runs directory.
+
+    This is the quick first grip, with as little code as possible: whatever it misses, the sequence after it finds.
+    """
+    touched = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"{state}/campaigns"):  # noqa: PTH208 - no pathlib before the first grip
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                with open(f"{state}/campaigns/{name}/entry.json", encoding="utf-8") as file:  # noqa: PTH123 - as above
+                    entry = json.loads(file.read(ENTRY_BYTES_MAX))
+                if runs_dir and os.path.realpath(entry["runs_dir"]) != runs_dir:
+                    continue
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                os.close(os.open(f"{entry['run_dir']}/STOP", flags, 0o600))
+                touched.append((name, str(entry["run_dir"]), str(entry["runs_dir"])))
+    return tuple(touched)
+
+
+def _hurry() -> None:
+    # On a host whose cores are all busy everything below takes three times as long without this.
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command. Returns the exit code."""
     if "--help" in argv or "-h" in argv:
@@ -69,10 +104,14 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         sys.stderr.write(f"{error}\n{USAGE}")
         return EXIT_USAGE
-    from safety_monitoring import emergency_sequence  # noqa: PLC0415 - --help has 150 ms, and needs none of it
+    began_mono_s = time.monotonic()
+    _hurry()
+    real_runs_dir = os.path.realpath(runs_dir) if runs_dir else ""
+    touched = () if force else touch_stop_files(state_directory(os.environ), real_runs_dir)
+    from safety_monitoring import emergency_sequence  # noqa: PLC0415 - --help has 150 ms, and and the first STOP, come before it
 
     scope = emergency_sequence.Scope.of(os.environ, runs_dir)
-    outcome = emergency_sequence.stop_all(scope, force=force)
+    outcome = emergency_sequence.stop_all(scope, touched, force=force, began_mono_s=began_mono_s)
     print(outcome.json_text() if as_json else outcome.text())
     return EXIT_QUIET if outcome.is_quiet else EXIT_SURVIVORS
 

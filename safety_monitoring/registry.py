@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from baseline_metrics.codec import CodecError, from_json_value, to_json_value
-from baseline_metrics.host_files import MARK_STATE_DIR, ProcessGone, boot_id, process_stat
+from baseline_metrics.host_files import ProcessGone, boot_id, process_stat
+from safety_monitoring import state_place
 from safety_monitoring.messages import StopCause
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
@@ -113,12 +114,7 @@ class RunsLock:
 
 def state_directory(environ: Mapping[str, str]) -> str:
     """Where the registry lives: $DAYBREAK_STATE_DIR, else the runtime directory of the user, else the state directory."""
-    if own := environ.get(MARK_STATE_DIR):
-        return str(Path(own).absolute())
-    for variable in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
-        if base := environ.get(variable):
-            return str(Path(base, "daybreak").absolute())
-    return str(Path(environ.get("HOME") or Path.home(), ".local/state/daybreak").absolute())
+    return state_place.state_directory(environ)
 
 
 def ensure_state_directory(path: str) -> None:
