@@ -14,6 +14,7 @@ from campaign.events import (
     Command,
     Conclude,
     Criteria,
+    Drill,
     DrillPassed,
     EmergencyStopped,
     EndLoad,
@@ -28,9 +29,13 @@ from campaign.events import (
     LoadRefused,
     LoadScored,
     LoadZero,
+    MeasureIdle,
+    Prepare,
     PrepareLoad,
     ReleaseLoad,
     RunnerFault,
+    ScoreLoad,
+    Started,
     StartLoad,
     StopRequested,
     Tick,
@@ -52,6 +57,20 @@ _STATES_OF_RUNG = {
     Rung.STOP_PHASE: (State.RELEASING,),
     Rung.STOP_CAMPAIGN: (State.STOPPING,),
 }
+
+_ASKED_ON_ENTRY: dict[State, tuple[type, ...]] = {
+    State.DRILLING: (Drill,),
+    State.BASELINING: (MeasureIdle,),
+    State.STOPPING: (EndLoad, ReleaseLoad),
+    State.CONCLUDING: (Conclude,),
+}
+_ASKED_OF_LOAD: dict[LoadStep, tuple[type, ...]] = {
+    LoadStep.PREPARING: (PrepareLoad,),
+    LoadStep.RUNNING: (StartLoad,),
+    LoadStep.ENDING: (EndLoad,),
+    LoadStep.SCORING: (ScoreLoad,),
+}
+"""What has to be asked for when a state or a step of the load begins: nobody answers what nobody asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +119,7 @@ class InvariantWatcher:
         for command in commands:
             self._command(command, commands, after)
         self._reactions(before, event, after, commands, was_making=was_making)
+        self._asked(before, event, after, commands)
         self._exactness(before, event, after, commands)
         self._deadlines(before, event, after)
         return tuple(self._broken)
@@ -265,6 +285,22 @@ class InvariantWatcher:
         late = event.at_mono_s - self._orderly_since >= ORDERLY_RELEASE_S
         if isinstance(event, Tick) and self._making and late and self._end_commanded_since == math.inf:
             self._say(5, "an orderly stop let the load run on")
+
+    def _asked(self, before: Night, event: Event, after: Night, commands: tuple[Command, ...]) -> None:
+        """What the night waits for from now on was asked for."""
+        needed: list[tuple[type, ...]] = []
+        if after.state is not before.state and after.state in _ASKED_ON_ENTRY:
+            needed.append(_ASKED_ON_ENTRY[after.state])
+        if after.load is not before.load and after.load in _ASKED_OF_LOAD:
+            needed.append(_ASKED_OF_LOAD[after.load])
+        if isinstance(event, Started) and before.state is State.PREPARING:
+            needed.append((Prepare,))
+        if isinstance(event, GuardianClear) and before.state in LIVE:
+            needed.append((AskReturn,))
+        for kinds in needed:
+            if not any(isinstance(command, kinds) for command in commands):
+                number = 2 if EndLoad in kinds else 9
+                self._say(number, f"{after.state.value} {after.load.value} begins without {kinds[0].__name__}")
 
     def _exactness(self, before: Night, event: Event, after: Night, commands: tuple[Command, ...]) -> None:
         """Nothing happens without its cause: not before its time, not on a lower rung, not for a load that is gone."""

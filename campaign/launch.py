@@ -17,13 +17,13 @@ from pathlib import Path
 import psutil
 
 from baseline_metrics.host_files import boot_id
+from baseline_metrics.target_policy import PinnedTarget
 from campaign.campaign_order import CampaignOrder, SafetyOrder
 from campaign.plan import Plan
 from campaign.plan_specs import SecretError, operation_specs, operations_with_secrets, target_spec, with_secrets
 from campaign.planned_night import PlannedNight
 from campaign.processes import Marks, spawn_reporter
 from campaign.run_directory import RunDirectory, bring_home, create_run_directory
-from campaign.target_policy import PinnedTarget
 from monitoring_logs.records import HostFacts
 from safety_monitoring.registry import BrokenEntry, RegistryError, ensure_state_directory, entries, is_alive, unregister
 from stress_scenarios.load_plan import EngineName

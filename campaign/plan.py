@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_requests import OperationPart, TargetPart
 from campaign.plan_settings import (
@@ -24,7 +25,7 @@ from campaign.plan_settings import (
     SafetyPart,
     SuccessPart,
 )
-from campaign.plan_types import ClockTime, Duration, Name, Pause, Percent, shown
+from campaign.plan_types import ClockTime, Duration, Name, Pause, Percent
 
 PHASES_MAX = 64
 OPERATIONS_MAX = 64

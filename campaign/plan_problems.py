@@ -11,11 +11,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from baseline_metrics.refused_value import shown
 from campaign.defaults import PlanValue
 from campaign.plan import Plan
 from campaign.plan_layers import nearest_key, value_at
 from campaign.plan_part import FIELD_AT_FAULT
-from campaign.plan_types import NAME_PATTERN, shown
+from campaign.plan_types import NAME_PATTERN
 from campaign.yaml_source import Path
 
 BODIES_BYTES_MAX = 256 * 1024

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
-from campaign.plan_types import Duration, HeaderName, HeaderValue, Name, RequestPath, Status, shown
+from campaign.plan_types import Duration, HeaderName, HeaderValue, Name, RequestPath, Status
 from stress_scenarios.load_plan import NoBody, TextBody
 
 

@@ -7,10 +7,10 @@ them in memory on their way to a worker's pipe. Pure; launcher and supervisor us
 import dataclasses
 from collections.abc import Mapping
 
+from baseline_metrics.target_policy import PinnedTarget
 from campaign.plan import Plan
 from campaign.plan_requests import OperationPart
 from campaign.plan_types import ENVIRONMENT_REFERENCE
-from campaign.target_policy import PinnedTarget
 from stress_scenarios.load_plan import HeaderField, OperationSpec, TargetSpec
 
 

@@ -4,16 +4,13 @@ A plan is written by people at the end of a day, so every value carries its unit
 instead. Pure; the launcher's process uses it.
 """
 
-import json
 import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
+from baseline_metrics.refused_value import shown
 from baseline_metrics.units import format_bytes, format_duration, parse_bytes, parse_clock_time, parse_duration_s
-
-SHOWN_MAX = 60
-"""Characters of a refused value that a message repeats; enough to recognise it."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 """Names become parts of file names, so they are plain."""
@@ -29,18 +26,6 @@ FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "con
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _STATUS_CLASS = re.compile(r"[1-5]xx")
-
-
-def shown(value: object) -> str:
-    """A refused value as a message shows it, shortened and without control characters."""
-    if isinstance(value, str):
-        text = f'"{value}"'
-    elif isinstance(value, tuple | dict):
-        text = json.dumps(value, default=str)
-    else:
-        text = str(value)
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 
 def exact_duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import every_marked_process
+from baseline_metrics.target_policy import PinnedTarget, TargetRefused
 from baseline_metrics.units import format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
 from campaign.plan import Plan
@@ -41,7 +42,6 @@ from campaign.preflight_runs import (
     check_stop_channels,
     nearest_directory,
 )
-from campaign.target_policy import PinnedTarget, TargetRefused
 from campaign.target_probe import Probe, ProbeAnswered, ProbeFailed, ProbeRequest, http_probe
 
 HostReader = Callable[[str, Clock], HostView]

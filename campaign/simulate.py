@@ -65,8 +65,11 @@ EARLY_TICK_CHANCE = 0.2
 STALE_CHANCE = 0.3
 """How often a message of a load that was given up arrives all the same."""
 
-CONFUSED_CHANCES = (0.0, 0.0, 0.0, 0.0, 0.1)
+CONFUSED_CHANCES = (0.0, 0.0, 0.0, 0.0, 0.25)
 """One night in five has somebody who speaks out of turn: per step of a load, an answer comes that nobody waits for."""
+
+EARLY_S = 20.0
+"""Preparation and drill take a few seconds; some interruptions are drawn from the first ones, to meet them."""
 
 BROKEN_NIGHTS_MAX = 20
 """Broken nights kept in a summary; the rest is counted."""
@@ -301,7 +304,7 @@ class _World:
 
     def _plan_interruptions(self) -> None:
         """People and faults that do not care what the night is doing."""
-        when = self._rng.uniform(0.0, self._order.window_s)
+        when = self._rng.uniform(0.0, self._rng.choice((self._order.window_s, self._order.window_s, EARLY_S)))
         kind = self._rng.random()
         at = self._at(when)
         if kind < 0.06:
@@ -415,7 +418,7 @@ class _World:
         """Somebody speaks out of turn: the machine must not take it for the answer that it waits for."""
         if self._rng.random() >= self._confused:
             return
-        delay = after_s + self._rng.choice((0.005, 0.05, 1.0, 3.0)) * self._rng.random()
+        delay = after_s + self._rng.choice((0.005, 0.05, 1.0, 8.0)) * self._rng.random()
         at = self._at(delay)
         known = KnownScore(value=99.0)
         answers: tuple[Event, ...] = (

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from campaign.target_policy import PinnedTarget
+from baseline_metrics.target_policy import PinnedTarget
 from stress_scenarios.load_plan import HeaderField
 
 PROBE_S_MAX = 2.0

@@ -28,8 +28,8 @@ from ruamel.yaml.tokens import (
     Token,
 )
 
+from baseline_metrics.refused_value import shown
 from campaign.defaults import PlanValue
-from campaign.plan_types import shown
 
 PLAN_BYTES_MAX = 1 << 20
 """64 phases and 64 operations with all their keys take about 40 KiB; 1 MiB leaves room and bounds the parser."""

@@ -5,13 +5,13 @@ import shutil
 from pathlib import Path
 
 from baseline_metrics.clock import SystemClock
+from baseline_metrics.target_policy import PinnedTarget, TargetRefused
 from campaign import control
 from campaign.check_rows import CheckRow, CheckState, may_start, render_table, to_json
 from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.output import emit, manner, refuse, tell
 from campaign.interfaces.preparation import NightRequest
 from campaign.preflight import NoPlan, NoTarget, PlannedCampaign, PreflightInputs, run_preflight
-from campaign.target_policy import PinnedTarget, TargetRefused
 
 
 def check_rows(

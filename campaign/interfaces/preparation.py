@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import assert_never
 
+from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused, resolve_target, system_resolver
 from baseline_metrics.units import UnitError, parse_duration_s
 from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.output import refuse
@@ -31,7 +32,6 @@ from campaign.planned_night import NotCompressed, PlannedNight, PlanRefused
 from campaign.planner import fit_night
 from campaign.run_directory import run_id_of
 from campaign.starter_plan import DEMO_PLAN
-from campaign.target_policy import PinnedTarget, RefusalKind, TargetRefused, resolve_target, system_resolver
 
 OWN_PLAN = Path("campaign.yaml")
 """What `run` finds by itself in the working directory."""

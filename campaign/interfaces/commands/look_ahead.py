@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import click
 
 from baseline_metrics.codec import Json, to_json_value
+from baseline_metrics.target_policy import PinnedTarget, TargetRefused
 from campaign.check_rows import may_start, to_json
 from campaign.interfaces import preparation
 from campaign.interfaces.checks import check_rows, table_of
@@ -21,7 +22,6 @@ from campaign.plan_file import LoadedPlan
 from campaign.plan_text import resolved_yaml
 from campaign.planned_night import PlanRefused
 from campaign.preflight import NoPlan, NoTarget, PlannedCampaign
-from campaign.target_policy import PinnedTarget, TargetRefused
 from campaign.timeline_text import timeline_text
 
 NO_PLAN_REASON = "there is no plan: no PLAN.yaml was named, no ./campaign.yaml is here, and no --target"

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from baseline_metrics.clock import SystemClock
+from baseline_metrics.target_policy import PinnedTarget
 from campaign import control
 from campaign.control import Everywhere, OneRun
 from campaign.interfaces import preparation, viewer, wording
@@ -48,7 +49,6 @@ from campaign.plan_text import resolved_yaml
 from campaign.planned_night import PlannedNight
 from campaign.preflight import PlannedCampaign
 from campaign.run_directory import RunDirectoryError
-from campaign.target_policy import PinnedTarget
 
 REPORT_WAIT_S_MAX = 75.0
 """A lost supervisor's report is the guardian's last act, which takes at most 60 s (safety_monitoring)."""

@@ -1,0 +1,137 @@
+"""The preflight's checks of the machine, at their boundaries."""
+
+import dataclasses
+
+import pytest
+
+from baseline_metrics.samples import Gap, GapReason, Sample
+from campaign.check_rows import CheckState
+from campaign.planned_night import PlannedNight
+from campaign.planner import fit_night
+from campaign.preflight_host import (
+    CLOCK_SANE_UTC_S,
+    FILES_PER_PROCESS,
+    NEEDS_OF_NO_PLAN,
+    OnBattery,
+    check_clock,
+    check_clock_changes,
+    check_disk,
+    check_files,
+    check_memory,
+    check_power,
+    check_sensors,
+    check_sqlite,
+    forecast_bytes,
+)
+from tests.support.plans import TARGET, plan
+from tests.support.preflight import GB, NOW_UTC_S, default_night, view
+
+
+@pytest.mark.parametrize(("free", "state"), [(GB - 1, CheckState.FAIL), (GB, CheckState.OK), (GB + 1, CheckState.OK)])
+def test_a_gigabyte_of_disk_is_the_least(free: int, state: CheckState) -> None:
+    """Also without a plan."""
+    assert check_disk(view(disk_free=Sample(value=float(free))), NEEDS_OF_NO_PLAN).state is state
+
+
+@pytest.mark.parametrize(("missing", "state"), [(1, CheckState.FAIL), (0, CheckState.OK)])
+def test_three_forecasts_and_the_reserve_have_to_fit_on_the_disk(missing: int, state: CheckState) -> None:
+    """To the byte."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, record_bytes=GB, disk_reserve_bytes=GB)
+
+    assert check_disk(view(disk_free=Sample(value=4.0 * GB - missing)), needs).state is state
+
+
+@pytest.mark.parametrize(
+    ("percent", "state"), [(89.9, CheckState.OK), (90.0, CheckState.FAIL), (90.1, CheckState.FAIL)]
+)
+def test_a_disk_at_the_guardians_limit_would_end_the_night_at_once(percent: float, state: CheckState) -> None:
+    """So it is refused before."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, disk_percent_max=90.0)
+
+    assert check_disk(view(disk_percent=Sample(value=percent)), needs).state is state
+
+
+def test_unreadable_disk_and_memory_are_unknown_and_block() -> None:
+    """Not knowing is no pass."""
+    gap = Gap(reason=GapReason.DENIED, detail="no")
+
+    assert check_disk(view(disk_free=gap), NEEDS_OF_NO_PLAN).blocks
+    assert check_memory(view(memory_available=gap), NEEDS_OF_NO_PLAN).blocks
+    assert check_sensors(view(memory_percent=gap)).blocks
+
+
+def test_memory_below_the_forecast_fails_and_below_four_gigabytes_warns() -> None:
+    """At each edge."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, memory_bytes=GB, memory_reserve_bytes=GB, memory_percent_max=80.0)
+
+    def state(available: float, percent: float = 30.0) -> CheckState:
+        host = view(memory_available=Sample(value=available), memory_percent=Sample(value=percent))
+        return check_memory(host, needs).state
+
+    assert state(2.0 * GB - 1) is CheckState.FAIL
+    assert state(2.0 * GB) is CheckState.WARN
+    assert state(4.0 * GB - 1) is CheckState.WARN
+    assert state(4.0 * GB) is CheckState.OK
+    assert state(20.0 * GB, 79.9) is CheckState.OK
+    assert state(20.0 * GB, 80.0) is CheckState.FAIL
+
+
+@pytest.mark.parametrize(("spare", "state"), [(-1, CheckState.FAIL), (0, CheckState.OK), (1, CheckState.OK)])
+def test_every_connection_needs_a_descriptor(spare: int, state: CheckState) -> None:
+    """Beside those that a load process has anyway."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, connections_per_worker=100)
+
+    assert check_files(view(files_max=100 + FILES_PER_PROCESS + spare), needs).state is state
+
+
+@pytest.mark.parametrize(("offset_s", "state"), [(-1.0, CheckState.FAIL), (0.0, CheckState.OK)])
+def test_a_clock_from_before_this_program_has_lost_its_time(offset_s: float, state: CheckState) -> None:
+    """A machine without a clock battery wakes up in 1970."""
+    assert check_clock(view(utc_s=CLOCK_SANE_UTC_S + offset_s)).state is state
+
+
+def test_a_draining_battery_warns() -> None:
+    """And does not block: a person may know better."""
+    assert check_power(view(power=OnBattery(percent=80.0))).state is CheckState.WARN
+    assert check_power(view()).state is CheckState.OK
+
+
+def test_absent_sensors_are_named_and_first_readings_are_not() -> None:
+    """A rate needs two readings; that says nothing about the host."""
+    found = check_sensors(view())
+
+    assert found.state is CheckState.OK
+    assert found.detail.endswith("not on this host: battery_percent")
+
+
+def test_a_clock_change_in_the_window_warns() -> None:
+    """With direction, size and time."""
+    night = fit_night(plan(), now_utc_s=1_792_880_000.0, host_cpu_count=4, run_id="run")
+    assert isinstance(night, PlannedNight)
+    found = check_clock_changes(night)
+
+    assert found.state is CheckState.WARN
+    assert "the clock is set back by 1 h at 02:59:59 CEST" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("version", "note"), [("3.40.1", True), ("3.44.6", False), ("3.51.2", True), ("3.51.3", False)]
+)
+def test_an_older_sqlite_is_noted(version: str, note: bool) -> None:  # noqa: FBT001 - a table's column
+    """It does no harm with one writer."""
+    found = check_sqlite(version)
+
+    assert found.state is CheckState.OK
+    assert ("one writer" in found.detail) is note
+
+
+def test_the_forecast_follows_length_and_sample_period() -> None:
+    """A night of eight hours takes less than 200 MiB; ten samples a second ten times the rows."""
+    slow = default_night()
+    fast = fit_night(
+        plan(TARGET + "recording: {host_sample_period: 100ms}\n"), now_utc_s=NOW_UTC_S, host_cpu_count=4, run_id="run"
+    )
+    assert isinstance(fast, PlannedNight)
+
+    assert 100 << 20 < forecast_bytes(slow) < 200 << 20
+    assert forecast_bytes(fast) > 5 * forecast_bytes(slow)
