@@ -7,14 +7,15 @@ that is started alone.
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
 import threading
 from dataclasses import dataclass
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from baseline_metrics.clock import Clock
+from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused, resolve_target, system_resolver
 
 REQUESTS = 20
 """Enough to tell a dead target from a live one and to average; at 5 s each the probe ends within 100 s."""
@@ -57,34 +58,25 @@ class _RequestFailedError(Exception):
     """One request did not end in an acceptable answer."""
 
 
-def resolve_target(url: str) -> ProbeTarget:
-    """Check a URL and resolve its host once. Raises ProbeError unless all its addresses are loopback or private."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ProbeError(f'"{url}" is not an HTTP target: write "http://127.0.0.1:8000/"')
-    if parts.username is not None or parts.password is not None:
-        raise ProbeError("the target's URL holds credentials: write it without them")
-    try:
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except (ValueError, OSError) as error:
-        raise ProbeError(f'"{url}" cannot be resolved: {error}') from error
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        if not is_near(address):
-            raise ProbeError(f'"{url}" leads to {address}: this probe sends to loopback and private addresses only')
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not path.isascii() or any(character <= " " or character == "\x7f" for character in path):
-        raise ProbeError(f'"{url}" holds characters that no request line may hold: write them percent-encoded')
-    return ProbeTarget(scheme=parts.scheme, host=parts.hostname, port=port, address=addresses[0], path=path)
-
-
-def is_near(address: str) -> bool:
-    """Whether a numeric address is loopback or private. Link-local is not: cloud metadata services live there."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return (parsed.is_loopback or parsed.is_private) and not (parsed.is_link_local or parsed.is_unspecified)
+def probe_target(url: str) -> ProbeTarget:
+    """Check a URL and pin its address. Raises ProbeError unless it may be loaded without anybody's special leave."""
+    pinned = resolve_target(url, allow=(), resolver=system_resolver)
+    match pinned:
+        case TargetRefused(kind=RefusalKind.PUBLIC, reason=reason):
+            raise ProbeError(f"{reason}: this probe sends nowhere else")
+        case TargetRefused(reason=reason, remedy=remedy):
+            raise ProbeError(f"{reason}; {remedy}")
+        case PinnedTarget():
+            parts = urlsplit(url)
+            return ProbeTarget(
+                scheme=pinned.scheme,
+                host=pinned.host,
+                port=pinned.port,
+                address=pinned.address,
+                path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            )
+        case _:
+            assert_never(pinned)
 
 
 def probe(

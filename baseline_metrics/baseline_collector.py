@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from baseline_metrics import estimates
-from baseline_metrics.anchor_probe import ProbeError, ProbeTarget, probe, resolve_target
+from baseline_metrics.anchor_probe import ProbeError, ProbeTarget, probe, probe_target
 from baseline_metrics.clock import Clock, SystemClock
 from baseline_metrics.codec import to_json_value
 from baseline_metrics.health import (
@@ -291,7 +291,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     try:
         seconds = _seconds(chosen.seconds)
-        target = resolve_target(chosen.target) if chosen.target else NoTarget()
+        target = probe_target(chosen.target) if chosen.target else NoTarget()
     except (UnitError, ProbeError) as error:
         parser.error(str(error))
     clock = SystemClock()

@@ -341,6 +341,8 @@ class InvariantWatcher:
             LoadZero: (LoadStep.RUNNING, LoadStep.DRAINING, LoadStep.ENDING),
         }
         fitting = before.load in expected[type(event)]
+        if isinstance(event, BaselineScored):
+            fitting = fitting and before.load_kind is LoadKind.ANCHOR
         if not fitting and before.state in LIVE and (commands or after.state is not before.state):
             fault = isinstance(after.end, Ending) and after.end.cause is EndCause.RUNNER_FAULT
             if not fault:

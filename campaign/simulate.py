@@ -385,7 +385,8 @@ class _World:
         self._running = True
         length = command.start_mono_s - self._now + self._prepared.ramp_s + self._prepared.hold_s
         self._confuse()
-        self._confuse(after_s=length)
+        for _ in range(1 if self._prepared.kind is LoadKind.ANCHOR else 3):  # what drains, ends and is scored is brief
+            self._confuse(after_s=length)
         if self._chance(0.3):
             when = self._rng.uniform(0.0, length + 1.0)
             self._plan(when, self._worker_lost(when), load=self._load)

@@ -55,7 +55,7 @@ def account_of(record: PhaseRecord, facts: Facts) -> Account:
 
 
 def _skipped(record: PhaseRecord, anchors: tuple[AnchorRecord, ...]) -> Account:
-    """A phase skipped for want of health counts against the target, unless health is unknown or the host was the cause.
+    """A phase skipped for want of health counts against the target, unless its parts are unknown or the host was the cause.
 
     The host was the cause when saturation is the only part of the anchor's score that missed its objective: the target
     answered the anchor load as it should, on a host that was busy with something else.
@@ -66,7 +66,7 @@ def _skipped(record: PhaseRecord, anchors: tuple[AnchorRecord, ...]) -> Account:
     missed = {
         part.name for part in parts if not (isinstance(part.score, KnownScore) and part.score.value >= GOOD_SCORE)
     }
-    return Account.OPEN if missed == {SATURATION} else Account.NOT_PASSED
+    return Account.OPEN if missed == {SATURATION} or not parts else Account.NOT_PASSED
 
 
 def _not_reached(end: CampaignEnd | Absent) -> Account:

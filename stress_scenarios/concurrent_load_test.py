@@ -14,17 +14,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 from urllib.parse import urlsplit
 
 if __package__ in (None, ""):  # run as a file: its folder is on the path instead of the folder above
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from baseline_metrics.target_policy import PinnedTarget, TargetRefused, resolve_target, system_resolver
 from baseline_metrics.units import UnitError, parse_duration_s
-from stress_scenarios.load_plan import LoadOrder, NoBody, OperationSpec, Paced
+from stress_scenarios.load_plan import LoadOrder, NoBody, OperationSpec, Paced, TargetSpec
 from stress_scenarios.load_summary import LoadResult, LoadSummary, as_json, as_text
 from stress_scenarios.messages import Drained, Go, Prepare, Prepared, Report, WindowReport, WorkerReady
 from stress_scenarios.solo_worker import SoloWorker, SoloWorkerError
-from stress_scenarios.target_address import TargetError, pinned_target
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the load test. Returns the exit code."""
     try:
         options = parse_options(arguments)
-    except (UsageError, TargetError) as error:
+    except UsageError as error:
         print(f"concurrent_load_test: {error}", file=sys.stderr)  # noqa: T201 - a command's words to its user
         return EXIT_USAGE
     try:
@@ -88,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse_options(arguments: Sequence[str] | None) -> Options:
-    """Read the command line. Raises UsageError, TargetError, and SystemExit (2) for unknown options."""
+    """Read the command line. Raises UsageError, and SystemExit (2) for unknown options."""
     parsed = _parser().parse_args(arguments)
-    target = pinned_target(parsed.url, allowed_hosts=parsed.allow_target)
+    target = _target(parsed.url, allow=tuple(parsed.allow_target))
     parts = urlsplit(parsed.url)
     operation = OperationSpec(
         name="GET",
@@ -155,6 +156,20 @@ def _expect(worker: SoloWorker, kind: type[Report]) -> None:
     report = worker.next_report(START_S_MAX)
     if not isinstance(report, kind):
         raise SoloWorkerError(f"the worker said {type(report).__name__} where {kind.__name__} was expected")
+
+
+def _target(url: str, *, allow: tuple[str, ...]) -> TargetSpec:
+    """Scheme, host and port of a URL, with its address pinned; its path belongs to the operation."""
+    pinned = resolve_target(url, allow=allow, resolver=system_resolver)
+    match pinned:
+        case TargetRefused(reason=reason, remedy=remedy):
+            raise UsageError(f"{reason}; {remedy}")
+        case PinnedTarget():
+            return TargetSpec(
+                name=pinned.host, url=pinned.url, address=pinned.address, port=pinned.port, headers=(), ca_file=""
+            )
+        case _:
+            assert_never(pinned)
 
 
 def _within(option: str, value: int, least: int, most: int) -> int:

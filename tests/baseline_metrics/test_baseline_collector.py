@@ -248,8 +248,8 @@ def test_the_exit_code_follows_the_score(score: float, code: int) -> None:
         (["--seconds", "3601"], 'write "1" to "3600"'),
         (["--seconds", "2h"], 'write "1" to "3600"'),
         (["--seconds", "soon"], 'write "30min"'),
-        (["--target", "8.8.8.8"], "is not an HTTP target"),
-        (["--target", "http://8.8.8.8/"], "leads to 8.8.8.8"),
+        (["--target", "8.8.8.8"], "is not the address of an HTTP server"),
+        (["--target", "http://8.8.8.8/"], "is 8.8.8.8, outside loopback and private ranges"),
         (["--nonsense"], "unrecognized"),
     ],
 )

@@ -55,9 +55,9 @@ def test_a_slow_target_on_an_idle_host_counts_against_it() -> None:
     assert account(skipped_night(health=KnownScore(value=40.0), parts=parts)) is Account.NOT_PASSED
 
 
-def test_a_skip_without_any_part_counts_as_not_passed() -> None:
-    """A score without parts excuses nobody."""
-    assert account(skipped_night(health=KnownScore(value=40.0), parts={})) is Account.NOT_PASSED
+def test_a_skip_whose_anchor_is_lost_leaves_the_question_open() -> None:
+    """Without the parts nobody knows whose fault it was: losing a record never makes a verdict worse."""
+    assert account(skipped_night(health=KnownScore(value=40.0), parts={})) is Account.OPEN
 
 
 def test_unknown_health_leaves_the_question_open() -> None:

@@ -21,7 +21,6 @@ from stress_scenarios.concurrent_load_test import (
     parse_options,
 )
 from stress_scenarios.load_plan import Paced
-from stress_scenarios.target_address import TargetError
 from tests.support.servers import HttpServer, NginxServer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "stress_scenarios" / "concurrent_load_test.py"
@@ -70,18 +69,39 @@ def test_the_ends_of_the_range_are_in_it(connections: int) -> None:
     assert parse_options([URL, "--connections", str(connections)]).order.connections == connections
 
 
-def test_a_public_address_is_refused_unless_named() -> None:
-    """TEST-NET stands for the public internet; nothing is sent by parsing."""
-    with pytest.raises(TargetError, match="--allow-target"):
-        parse_options(["http://203.0.113.9/"])
-    assert parse_options(["http://203.0.113.9/", "--allow-target", "203.0.113.9"]).order.target.address == "203.0.113.9"
+@pytest.mark.parametrize("address", ["203.0.113.9", "169.254.169.254", "::ffff:203.0.113.9", "fe80::1"])
+def test_an_address_that_is_not_private_is_refused_unless_named(address: str) -> None:
+    """TEST-NET stands for the public internet, link-local for a cloud's credentials; nothing is sent by parsing."""
+    host = f"[{address}]" if ":" in address else address
+    with pytest.raises(UsageError, match=f"--allow-target {address}$"):
+        parse_options([f"http://{host}/"])
+    with pytest.raises(UsageError, match="outside loopback and private ranges"):
+        parse_options([f"http://{host}/", "--allow-target", "203.0.113.10"])
+    target = parse_options([f"http://{host}/", "--allow-target", address]).order.target
+    assert (target.url, target.address) == (f"http://{host}", address.removeprefix("::ffff:"))
+
+
+def test_the_target_is_the_origin_and_its_pinned_address() -> None:
+    """An IPv4 address in IPv6 clothes is loaded as what it is; the URL keeps what was written."""
+    target = parse_options(["https://[::ffff:127.0.0.1]/cart?x=1"]).order.target
+    assert (target.url, target.address, target.port) == ("https://[::ffff:127.0.0.1]", "127.0.0.1", 443)
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:80", "http://0.0.0.0", "http://no-such-host.invalid", "http://u:pw@127.0.0.1"]
+)
+def test_what_may_not_be_loaded_at_all_is_refused(url: str) -> None:
+    """No address of a server, no single host, no host, and a password, which is not repeated."""
+    with pytest.raises(UsageError) as refused:
+        parse_options([url])
+    assert "pw" not in str(refused.value)
 
 
 def test_a_usage_error_exits_with_2_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     """The message goes to standard error, nothing to standard output."""
     assert main(["nonsense"]) == EXIT_USAGE
     seen = capsys.readouterr()
-    assert "is not an HTTP URL" in seen.err
+    assert "is not the address of an HTTP server" in seen.err
     assert seen.out == ""
 
 
