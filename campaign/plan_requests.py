@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from baseline_metrics.redaction import redact
 from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_types import Duration, HeaderName, HeaderValue, Name, RequestPath, Status
@@ -53,15 +54,15 @@ class TargetPart(PlanPart):
             parts = urlsplit(value)
             port = parts.port
         except ValueError as error:
-            raise ValueError(f'{shown(value)} is not a URL ({error}): write "http://HOST:PORT"') from error
+            raise ValueError(f'{shown(redact(value))} is not a URL ({error}): write "http://HOST:PORT"') from error
         if parts.scheme not in ("http", "https"):
-            raise ValueError(f'{shown(value)} is not an HTTP address: write "http://HOST:PORT" or "https://HOST"')
+            raise ValueError(f'{shown(redact(value))} is not an HTTP address: write "http://HOST:PORT" or "https://HOST"')
         if not parts.hostname or port == 0 or not value.isascii() or not value.isprintable() or " " in value:
-            raise ValueError(f'{shown(value)} names no host: write "http://HOST:PORT"')
+            raise ValueError(f'{shown(redact(value))} names no host: write "http://HOST:PORT"')
         if "@" in parts.netloc:
             raise ValueError('holds a user name: write it as a header, Authorization: "${env:NAME}"')
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError(f"{shown(value)} holds a path: write it as the path of an operation under scenario")
+            raise ValueError(f"{shown(redact(value))} holds a path: write it as the path of an operation under scenario")
         return value.rstrip("/")
 
 
