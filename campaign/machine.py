@@ -210,6 +210,12 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         )
         return_rule = _rule("load returns", guards.always, steps.come_back, State.RAMPING, State.HOLDING)
         row(state, GuardianMoved, stop_rule, ease_rule, return_rule)
+    ends_drain = guards.moved_while_making(Rung.STOP_PHASE, Rung.STOP_CAMPAIGN)
+    row(
+        State.STOPPING,
+        GuardianMoved,
+        _rule("guardian ends what drains", ends_drain, steps.guardian_ends_what_drains, State.STOPPING),
+    )
     for state in frozenset(State) - LOADED:
         row(state, GuardianMoved, _rule("note the ladder", guards.always, steps.note_rung, state))
     for state in State:

@@ -341,6 +341,13 @@ def end_what_drains(night: Night, _event: Event) -> Step:
     return after, (EndLoad(reason=f"not drained within {numbers.ORDERLY_RELEASE_S} s"),)
 
 
+def guardian_ends_what_drains(night: Night, event: Event) -> Step:
+    """The guardian has ended the workers while an orderly stop let them drain: end them by our own hand as well."""
+    assert isinstance(event, GuardianMoved)
+    after = dataclasses.replace(night, load=LoadStep.ENDING, timer_mono_s=math.inf, rung=event.rung)
+    return after, (EndLoad(reason=event.why),)
+
+
 def stopped_zero(night: Night, event: Event) -> Step:
     """The load is proven zero: record and report."""
     assert isinstance(night.end, Ending)

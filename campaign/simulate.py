@@ -340,6 +340,8 @@ class _World:
             case ReleaseLoad():
                 delay = self._rng.choice((0.2, 1.0, 5.0))
                 self._zero(delay)
+                if self._rng.random() < 0.3:
+                    self._guardian_moves(self._rng.uniform(0.0, 2.0))
             case EndLoad():
                 delay = 0.1 if self._rng.random() < 0.98 else 60.0
                 self._zero(delay)

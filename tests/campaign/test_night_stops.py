@@ -98,7 +98,7 @@ def test_a_stop_file_stops_a_ramp_at_once_and_holds_until_a_reset(shop: DemoProc
     home = new_home(tmp_path)
     plan = night_plan(shop.url, scenario=PAGE, phases=TWO_PHASES, ramp_percent=50)
     with foreground(home, plan) as night:
-        night.campaign.wait_for(lambda seen: seen.state == "RAMPING" and seen.operations_succeeded > 0, "the ramp")
+        night.campaign.wait_for(lambda seen: seen.state == "RAMPING" and seen.connections_open > 0, "the ramp")
         (night.campaign.run_dir / "STOP").touch()
         assert night.wait() == 4
     stopped = (Outcome.OPERATOR_STOP, Outcome.NOT_REACHED)

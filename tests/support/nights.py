@@ -19,7 +19,7 @@ from typing import Any
 
 from baseline_metrics.host_files import MarkedProcess, marked_processes
 from campaign import control
-from campaign.status import NoStatus, Status, read_status
+from campaign.status import Ended, NoStatus, Status, read_status
 from monitoring_logs.reader import RunReader
 from monitoring_logs.records import LoadFacts, PhaseRecord
 from monitoring_logs.run_files import files_of
@@ -83,7 +83,8 @@ def night_plan(
     anchor_s: float = 1.0,
     idle_s: float = 1.0,
     rest: str = "none",
-    ramp_percent: float = 10.0,
+    cooldown: str = "none",
+    ramp_percent: float = 2.0,
     workers: int = 1,
     memory_percent: float = 80.0,
 ) -> str:
@@ -101,7 +102,7 @@ def night_plan(
             f"anchor: {{duration: {anchor_s:g}s}}",
             f"baseline: {{idle: {idle_s:g}s}}",
             f"break: {rest}",
-            "cooldown: none",
+            f"cooldown: {cooldown}",
             f"ramp: {{percent: {ramp_percent:g}}}",
             f"workers: {workers}",
             f"safety: {{cpu: 95, memory: {memory_percent:g}}}",
@@ -229,7 +230,8 @@ class Campaign:
             seen = self.status()
             if isinstance(seen, Status) and wanted(seen):
                 return seen
-            if time.monotonic() > deadline:
+            over = isinstance(seen, Status) and isinstance(seen.end, Ended)
+            if over or time.monotonic() > deadline:
                 raise AssertionError(f"{self.run_id}: waited for {what} in vain, last seen: {seen}")
             time.sleep(LOOK_S)
 
@@ -243,7 +245,7 @@ class Campaign:
 
     def wait_for_load(self, *, seconds: float = 0.5) -> Status:
         """Wait until the first phase holds and its operations have succeeded for a while."""
-        seen = self.wait_for(lambda status: status.state == "HOLDING" and status.operations_succeeded > 0, "load")
+        seen = self.wait_for(lambda status: status.state == "HOLDING" and status.connections_open > 0, "load")
         time.sleep(seconds)  # so that there is something in the record to be lost
         return seen
 
