@@ -21,6 +21,7 @@ from safety_monitoring.limits import Rung
 WIDTH = 1240
 LEFT = 104
 RIGHT = 14
+LABEL_HALF_WIDTH = 30  # of "23:59:59", with a little air
 PLOT = WIDTH - LEFT - RIGHT
 BAND_TOP, BAND_HEIGHT = 4, 20
 LANE_GAP = 9
@@ -231,7 +232,8 @@ def _axis(night: Timeline, zone: ZoneInfo, top: float, grid_top: float) -> Itera
         local = datetime.fromtimestamp(tick, UTC).astimezone(zone)
         yield line(x, grid_top, x, top, GREY, opacity=0.14)
         yield line(x, top, x, top + 4, GREY)
-        yield label(x, top + 15, f"{local:{pattern}}", anchor="middle")
+        near_the_edge = x > WIDTH - LABEL_HALF_WIDTH
+        yield label(x, top + 15, f"{local:{pattern}}", anchor="end" if near_the_edge else "middle")
         tick += step
     end = datetime.fromtimestamp(night.start_utc_s + night.length_s, UTC).astimezone(zone)
     names = " to ".join(dict.fromkeys((start.tzname() or "", end.tzname() or "")))
