@@ -25,9 +25,10 @@ class SafetyOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignOrder:
-    """order.json. drain_s: how long operations in flight may take after the end of a load; strict: of the exit code."""
+    """order.json. planned_s: the night's planned length without the reserved cool-down. drain_s: how long operations in flight may take after the end of a load; strict: of the exit code."""
 
     night: NightOrder
+    planned_s: float
     host: HostFacts
     target: TargetSpec
     operations: tuple[OperationSpec, ...]

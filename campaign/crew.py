@@ -17,6 +17,7 @@ from baseline_metrics.host_files import oom_kills
 from baseline_metrics.load_page import LoadPage, OperationCounts
 from baseline_metrics.samples import Reading
 from campaign.campaign_order import CampaignOrder
+from campaign.crew_events import AllReady, CrewEvent, Lost, LostIdle, Refused, Zero
 from campaign.processes import ChannelError, Child, Marks
 from campaign.telemetry import SegmentTelemetry, Stored
 from campaign.worker_deaths import LEASE_EXIT_CODE, how_it_died
@@ -61,42 +62,6 @@ class CrewStep(Enum):
     RUNNING = "running"
     RELEASING = "releasing"
     ENDING = "ending"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllReady:
-    """Every worker is prepared and watched."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """The load cannot start."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Zero:
-    """The load is zero, and proven so: every worker has drained, or every process is gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """A worker ended or hung without being asked to."""
-
-    outcome: Outcome
-    detail: str
-    lease_ran_out: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostIdle:
-    """A worker ended between two loads. The next load brings up another one; the record says so."""
-
-    detail: str
-
-
-CrewEvent = AllReady | Refused | Zero | Lost | LostIdle
 
 
 @dataclass(slots=True)
@@ -240,13 +205,14 @@ class Crew:
             self._ending_since = self._clock.mono_s()
         self.step = CrewStep.ENDING
 
-    def dismiss(self) -> None:
-        """Idle workers leave; used at the night's end. Blocks at most LEAVE_S."""
+    def dismiss(self, *, pump: Callable[[], None]) -> None:
+        """Idle workers leave; used at the night's end. Blocks at most LEAVE_S, and calls pump meanwhile."""
         for member in self._members.values():
             self._send(member, Leave())
             member.child.close()
         deadline = self._clock.mono_s() + LEAVE_S
         while any(not member.child.ended() for member in self._members.values()) and self._clock.mono_s() < deadline:
+            pump()
             self._clock.sleep(0.01)
         for member in list(self._members.values()):
             member.page.revoke()
@@ -273,6 +239,11 @@ class Crew:
             member.watched = True
             if self.step is CrewStep.PREPARING and member.order is not None and not member.prepared:
                 self._prepare_member(member)
+
+    def guardian_refuses(self, number: int, reason: str) -> None:
+        """The guardian will not watch the worker. It matters only while a load is being prepared with it."""
+        if self.step is CrewStep.PREPARING and number in self._members:
+            self._spawn_failed = f"the guardian will not watch worker {number}: {reason}"
 
     def poll(self) -> tuple[list[CrewEvent], list[Stored]]:
         """Read messages, look at processes, and tell what follows."""

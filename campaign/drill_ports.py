@@ -15,6 +15,7 @@ from baseline_metrics.codec import CodecError
 from baseline_metrics.load_page import LoadPage
 from campaign.guardian_link import GuardianLink
 from campaign.processes import ChannelError, Child, Marks
+from monitoring_logs.records import DrillFact
 from safety_monitoring.drill import DrillError, DrillOutcome, NotEnded, run_drill
 from safety_monitoring.messages import BeginDrill, DrillEnded, DrillPath, EndLoad, ForgetWorker, WatchWorker
 from stress_scenarios.messages import REPORTS, WorkerFault, WorkerReady
@@ -44,18 +45,29 @@ def rehearse(
     directory: Path,
     output: Path,
     clock: Clock,
-) -> tuple[DrillOutcome, ...]:
+) -> tuple[DrillFact, ...]:
     """Rehearse every way to stop. Takes about 3 s; blocks, and calls pump often."""
     files = directory / "drill"
     files.mkdir(mode=0o700, exist_ok=True)
     said.going_on = True
     try:
-        return run_drill(_Ports(said, guardian=guardian, pump=pump, marks=marks, files=files, output=output), clock)
+        outcomes = run_drill(_Ports(said, guardian=guardian, pump=pump, marks=marks, files=files, output=output), clock)
+        return tuple(_fact(outcome) for outcome in outcomes)
     finally:
         said.going_on = False
         for path in files.iterdir():
             path.unlink()
         files.rmdir()
+
+
+def _fact(outcome: DrillOutcome) -> DrillFact:
+    return DrillFact(
+        path=outcome.path,
+        seconds=outcome.seconds,
+        seconds_max=outcome.seconds_max,
+        passed=outcome.passed,
+        detail=outcome.detail,
+    )
 
 
 class _Ports:

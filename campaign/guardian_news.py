@@ -15,7 +15,6 @@ from campaign.events import (
     Event,
     GuardianClear,
     GuardianMoved,
-    LoadRefused,
     PreparationDone,
     RunnerFault,
 )
@@ -48,6 +47,7 @@ class GuardianNews:
         books: NightBooks,
         drill: GuardianDrill,
         watches: Callable[[int], None],
+        refuses: Callable[[int, str], None],
         store_protections: Callable[[tuple[Protection, ...]], None],
         clock: Clock,
     ) -> None:
@@ -55,10 +55,12 @@ class GuardianNews:
         self._books = books
         self._drill = drill
         self._watches = watches
+        self._refuses = refuses
         self._store_protections = store_protections
         self._clock = clock
         self.ready = False
         self.share = 1.0
+        self.emergency_cause = StopCause.SUPERVISOR_ASKED
 
     def take(self, report: Report) -> tuple[Event, ...]:
         """Write the report down; what follows for the machine."""
@@ -75,10 +77,7 @@ class GuardianNews:
                 self._watches(worker)
             case WorkerRefused(worker=worker, reason=reason):
                 self._drill.refused[worker] = reason
-                if not self._drill.going_on:
-                    return (
-                        LoadRefused(at_mono_s=now, detail=f"the guardian will not watch worker {worker}: {reason}"),
-                    )
+                self._refuses(worker, reason)
             case LadderMoved():
                 return (self._moved(report),)
             case ReadingsClear():
@@ -97,7 +96,7 @@ class GuardianNews:
     def _moved(self, report: LadderMoved) -> GuardianMoved:
         self.share = report.share
         self._books.note_share(report.share, self._clock.mono_s())
-        if report.rung in (Rung.STOP_PHASE, Rung.STOP_CAMPAIGN):
+        if report.rung is Rung.STOP_CAMPAIGN:
             self._books.note_stop_seen(report.at_mono_s)
         self._ledger.put(
             GuardianEvent(
@@ -125,6 +124,7 @@ class GuardianNews:
             events.append(RunnerFault(at_mono_s=now, detail=f"processes {report.survivors} could not be ended"))
         match report.cause:
             case StopCause.STOP_FILE | StopCause.PERMIT_GONE | StopCause.WATCH_LOST:
+                self.emergency_cause = report.cause
                 self._books.note_stop_seen(report.seen_mono_s)
                 self._books.note_stopped(report.seconds)
                 events.append(EmergencyStopped(at_mono_s=now, detail=f"{report.cause.value}: {report.detail}"))

@@ -188,7 +188,7 @@ class InvariantWatcher:
                 self._latches += 1
             case Conclude():
                 self._conclusions += 1
-                waited = self._at - self._end_commanded_since >= STOPPING_S_MAX - _SLACK_S
+                waited = self._at - self._end_commanded_since >= STOPPING_S_MAX - ORDERLY_RELEASE_S - _SLACK_S
                 retried = any(isinstance(other, EndLoad) for other in commands)
                 if self._making and not (waited and retried):
                     self._say(8, "concluded while load may still be made")
@@ -274,7 +274,7 @@ class InvariantWatcher:
                     self._say(5, "an orderly stop did not touch the load")
         if was_making and before.state not in (State.CONCLUDING, *TERMINAL):
             stop_phase = isinstance(event, GuardianMoved) and event.rung is Rung.STOP_PHASE
-            already = self._end_commanded_since < event.at_mono_s
+            already = self._end_commanded_since <= event.at_mono_s
             if (hard or stop_phase) and not (ends or already):
                 self._say(2, f"{event} did not end the load")
         if isinstance(event, EmergencyStopped) and not any(isinstance(command, Latch) for command in commands):

@@ -6,6 +6,7 @@ leaves a directory without a campaign, never a campaign without a directory.
 
 import os
 import platform
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -19,9 +20,10 @@ import psutil
 from baseline_metrics.host_files import boot_id
 from baseline_metrics.target_policy import PinnedTarget
 from campaign.campaign_order import CampaignOrder, SafetyOrder
+from campaign.past_runs import Reported, reported
 from campaign.plan import Plan
 from campaign.plan_specs import SecretError, operation_specs, operations_with_secrets, target_spec, with_secrets
-from campaign.planned_night import PlannedNight
+from campaign.planned_night import PlannedNight, TimelineKind
 from campaign.processes import Marks, spawn_reporter
 from campaign.run_directory import RunDirectory, bring_home, create_run_directory
 from monitoring_logs.records import HostFacts
@@ -36,6 +38,8 @@ DRAIN_S_MAX = 60.0
 """Operations in flight have their own timeouts; a drain never waits longer than this."""
 
 REPORT_S_MAX = 60.0
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 class LaunchError(Exception):
@@ -80,6 +84,7 @@ def prepare_run(
         raise LaunchError(str(error)) from error
     order = CampaignOrder(
         night=planned.order,
+        planned_s=planned.length_s - sum(s.duration_s for s in planned.segments if s.kind is TimelineKind.RESERVE),
         host=host_facts(),
         target=spec,
         operations=operations,
@@ -108,6 +113,15 @@ def spawn_supervisor(prepared: PreparedRun) -> subprocess.Popen[bytes]:
     """Start the supervisor in its own session; the terminal's end does not reach it."""
     run = RunDirectory(prepared.run_dir)
     marks = _marks(prepared.run_id, prepared.order.runs_dir, prepared.order.state_dir)
+    # A child inherits the mask: a stop that comes while the supervisor still starts waits until it can act on it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        return _spawn(run, marks)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _spawn(run: RunDirectory, marks: Marks) -> subprocess.Popen[bytes]:
     with run.supervisor_log.open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "campaign.supervisor", str(run.path)],
@@ -130,7 +144,7 @@ def finish_dead_campaigns(state_dir: str) -> tuple[str, ...]:
         if isinstance(entry, BrokenEntry) or is_alive(entry.supervisor):
             continue
         run = RunDirectory(Path(entry.run_dir))
-        if run.path.is_dir() and not (run.results / "autonomous_campaign_report.json").exists():
+        if run.path.is_dir() and not _has_final_report(run.path):
             reporter = spawn_reporter(
                 run.path,
                 marks=_marks(entry.run_id, entry.runs_dir, state_dir),
@@ -147,6 +161,11 @@ def finish_dead_campaigns(state_dir: str) -> tuple[str, ...]:
         unregister(state_dir, entry.run_id)
         finished.append(entry.run_id)
     return tuple(finished)
+
+
+def _has_final_report(run_dir: Path) -> bool:
+    report = reported(run_dir)
+    return isinstance(report, Reported) and not report.partial
 
 
 def host_facts() -> HostFacts:

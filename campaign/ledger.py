@@ -4,11 +4,14 @@ Facts are written once, decisions before they are acted on. The journal and the 
 either is enough for a report. Used by the supervisor's main thread; only ``take_sample`` comes from the sensor thread.
 """
 
+from collections.abc import Callable
+
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import Json, to_json_value
 from baseline_metrics.health import Health
 from baseline_metrics.logging_setup import ComponentLog, configure_component_log
 from campaign.events import Command, Event
+from campaign.night import State
 from campaign.run_directory import RunDirectory
 from campaign.status_board import StatusBoard
 from monitoring_logs.journal import Fact, Journal, JournalKind
@@ -18,6 +21,8 @@ from monitoring_logs.rows import Record
 
 CLOSE_S_MAX = 30.0
 """Committing what is queued and verifying a night's database takes about 2 s on a busy disk."""
+
+CLOSE_LOOK_S = 0.1
 
 NO_LOAD = LoadFacts(
     connections_requested=0,
@@ -89,6 +94,11 @@ class Ledger:
         for command in commands:
             self._journal.append(JournalKind.COMMAND, type(command).__name__, _body(command))
 
+    def state(self, before: State, after: State, *, because: Event, text: str) -> None:
+        """The machine has moved."""
+        self.runner.logger.info("state", was=before.value, now=after.value, because=type(because).__name__)
+        self.note("machine", after.value, text)
+
     def note(self, kind: str, name: str, text: str) -> None:
         """A line for the timeline and the screens."""
         now = self._clock.mono_s()
@@ -112,9 +122,13 @@ class Ledger:
             )
         )
 
-    def close_recorder(self) -> CloseReport:
-        """Commit, verify and close the database."""
-        report = self._recorder.close(CLOSE_S_MAX)
+    def close_recorder(self, *, pump: Callable[[], None]) -> CloseReport:
+        """Commit, verify and close the database. Calls pump while it waits: the guardian wants to hear from us."""
+        deadline = self._clock.mono_s() + CLOSE_S_MAX
+        report = self._recorder.close(CLOSE_LOOK_S)
+        while not report.ended and self._clock.mono_s() < deadline:
+            pump()
+            report = self._recorder.close(CLOSE_LOOK_S)
         self._closed = True
         self.runner.logger.info(
             "record closed",

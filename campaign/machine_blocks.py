@@ -63,7 +63,8 @@ def keep(night: Night, _event: Event) -> Step:
 def conclude(night: Night, event: Event, cause: EndCause, detail: str) -> Step:
     """Every phase without a record gets one; then the end is stored and the report written."""
     commands: list[Command] = []
-    if night.state is State.ANCHOR and night.load is not LoadStep.NONE:
+    cut_off = night.state is State.ANCHOR and night.load is not LoadStep.NONE
+    if cut_off or (night.state is State.STOPPING and night.load_kind is LoadKind.ANCHOR):
         commands.append(WriteAnchor(phase=night.phase, complete=False, reason=detail))
     records = list(night.records)
     in_phase = night.state in IN_PHASE or (night.state is State.STOPPING and night.load_kind is LoadKind.PHASE)
@@ -96,8 +97,6 @@ def stop(night: Night, event: Event, cause: EndCause, detail: str, *, orderly: b
         ended = dataclasses.replace(night, load=LoadStep.ENDING)
         return ended, (EndLoad(reason=detail),)
     commands: tuple[Command, ...] = (ReleaseLoad(),) if orderly else (EndLoad(reason=detail),)
-    if night.load_kind is LoadKind.ANCHOR:
-        commands = (*commands, WriteAnchor(phase=night.phase, complete=False, reason=detail))
     after = enter(
         night,
         event,

@@ -206,7 +206,7 @@ def anchor_scored(night: Night, event: Event) -> Step:
     if night.phase < 0:
         after, commands = blocks.conclude(night, event, EndCause.FINISHED, "the plan was worked through")
     elif night.phases_allowed == 0 and not night.retried:
-        after, commands = blocks.begin_anchor(night, event, night.phase, retried=True)
+        after, commands = once_more(night, event)
     elif night.phases_allowed == 0:
         after, commands = blocks.conclude(night, event, EndCause.HEALTH_REFUSED, f"no phase may run: {words(score)}")
     elif night.phase not in allowed(night):
@@ -222,13 +222,20 @@ def allowed(night: Night) -> tuple[int, ...]:
     return tuple(phase.index for phase in night.order.phases if not phase.cut)[: night.phases_allowed]
 
 
+def once_more(night: Night, event: Event) -> Step:
+    """One more anchor; while the guardian's ladder is not clear, it waits for that in COOLING."""
+    if night.rung is Rung.CLEAR:
+        return blocks.begin_anchor(night, event, night.phase, retried=True)
+    return dataclasses.replace(blocks.cool(night, event, failed=False), retried=True), ()
+
+
 def arm(night: Night, event: Event) -> Step:
     """The phase's required health decides: the phase, one more anchor, or SKIPPED."""
     phase = night.current
     score = night.score
     if not (isinstance(score, KnownScore) and score.value >= phase.required_health):
         if not night.retried:
-            return blocks.begin_anchor(night, event, night.phase, retried=True)
+            return once_more(night, event)
         reason = f"required health {phase.required_health:g}: {words(score)}, also after one more anchor"
         return blocks.record(night, event, Outcome.SKIPPED, reason)
     hold_s = blocks.hold_that_fits(night, event.at_mono_s + numbers.ARMING_S_EXPECTED, night.phase)

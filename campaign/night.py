@@ -86,7 +86,7 @@ ORDERLY_RELEASE_S = 1.5  # an orderly stop has its load off within 2 s: what has
 STOPPING_S_MAX = 10.0
 COOLING_BLOCKED_S_MAX = 1800.0  # half an hour outside the guardian's limits without load: the host is not ours to use
 CONCLUDING_S_MAX = 180.0  # the reporter is started again once after a failure, 60 s each
-START_LEAD_S = 0.1  # between the order to go and the common start, so that all workers have it in time
+START_LEAD_S = 0.25  # from the decision to the common start: two synced journal lines and a message, on a slow disk too
 
 HOLD_SHARE_MIN = 0.5
 """A phase that is late runs shortened down to this share of its planned hold; below it, it is NOT_REACHED."""

@@ -20,7 +20,8 @@ from baseline_metrics.host_files import boot_id
 from campaign import events, night_books
 from campaign.campaign_order import CampaignOrder
 from campaign.chores import Chores
-from campaign.crew import AllReady, Crew, CrewStep, Lost, LostIdle, Refused, Zero
+from campaign.crew import Crew, CrewStep
+from campaign.crew_events import AllReady, Lost, LostIdle, Refused, Zero
 from campaign.drill_ports import GuardianDrill, rehearse
 from campaign.guardian_link import GuardianLink
 from campaign.guardian_news import GuardianNews
@@ -29,7 +30,7 @@ from campaign.host_watch import HostWatch
 from campaign.housekeeping import Housekeeping
 from campaign.ledger import Ledger
 from campaign.machine import advance
-from campaign.night import TERMINAL, first_night
+from campaign.night import TERMINAL, State, first_night
 from campaign.plan_specs import operations_with_secrets, with_secrets
 from campaign.processes import Marks
 from campaign.quiet import quiet_check
@@ -39,11 +40,11 @@ from campaign.status import Ended
 from campaign.status_board import Moment, StatusBoard
 from monitoring_logs.journal import Journal
 from monitoring_logs.recorder import Recorder
-from monitoring_logs.records import CampaignEnd, DrillFact, SegmentKind
+from monitoring_logs.records import CampaignEnd, SegmentKind
 from monitoring_logs.run_files import files_of
 from results_summary.reporter import verdict_of
 from safety_monitoring import messages as guard
-from safety_monitoring.messages import StopCause
+from safety_monitoring.drill import DrillError
 from safety_monitoring.registry import (
     RegistryError,
     campaign_directory,
@@ -124,6 +125,7 @@ class NightRunner:
             books=self._books,
             drill=self._drill,
             watches=self._crew.guardian_watches,
+            refuses=self._crew.guardian_refuses,
             store_protections=lambda protections: write_meta(run, order, protections=protections),
             clock=clock,
         )
@@ -152,13 +154,14 @@ class NightRunner:
                 self._turn()
             except Exception as error:
                 faults += 1
-                sys.stderr.write("".join(traceback.format_exception(error)))
                 if faults > FAULTS_MAX:
                     raise
-                self._post(
-                    events.RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"{type(error).__name__}: {error}")
-                )
+                self._own_fault(error)
         return self.exit_code
+
+    def _own_fault(self, error: Exception) -> None:
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        self._post(events.RunnerFault(at_mono_s=self._clock.mono_s(), detail=f"{type(error).__name__}: {error}"))
 
     def note_signal(self, number: int, _frame: object = None) -> None:
         """A signal has arrived; the loop looks at it."""
@@ -198,18 +201,20 @@ class NightRunner:
     def _feed(self, event: events.Event) -> None:
         before = self._night
         after, commands = advance(before, event)
-        if any(isinstance(command, events.EndLoad) for command in commands):
-            self._crew.end()  # revoking is two writes to memory: it does not wait for the journal's disk
+        ending = next((command for command in commands if isinstance(command, events.EndLoad)), None)
+        if ending is not None:  # two writes to memory and one to a pipe: ending load never waits for the journal's disk
+            self._tell_guardian(guard.EndLoad(reason=ending.reason))
+            self._crew.end()
         if commands or after.state is not before.state or not isinstance(event, events.Tick):
             self._ledger.decision(event, state=before.state.value, following=after.state.value, commands=commands)
         self._night = after
         if after.state is not before.state:
-            self._ledger.runner.logger.info(
-                "state", was=before.state.value, now=after.state.value, because=type(event).__name__
-            )
-            self._ledger.note("machine", after.state.value, night_books.state_text(after, event))
+            self._ledger.state(before.state, after.state, because=event, text=night_books.state_text(after, event))
         for command in commands:
-            self._carry_out(command)
+            try:
+                self._carry_out(command)
+            except Exception as error:  # noqa: BLE001 - one command that fails must not take the others with it
+                self._own_fault(error)
 
     # What happens -----------------------------------------------------------------------------------------------------
 
@@ -259,11 +264,12 @@ class NightRunner:
 
     def _look_at_signals(self) -> None:
         while self._signals:
-            name = signal.Signals(self._signals.popleft()).name
+            number = self._signals.popleft()
+            name = signal.Signals(number).name
             self._stop_signals += 1
             now = self._clock.mono_s()
             self._books.note_stop_seen(now)
-            if self._stop_signals == 1:
+            if self._stop_signals == 1 or number != signal.SIGINT:
                 self._ledger.note("operator", "stop", f"{name}: an orderly stop was asked for")
                 self._post(events.StopRequested(at_mono_s=now, detail=f"stopped by a person ({name})"))
             else:
@@ -304,10 +310,9 @@ class NightRunner:
                 self._books.begin_load(kind, night_books.load_name(self._night), start)
             case events.ReleaseLoad():
                 self._crew.release()
-            case events.EndLoad(reason=reason):
-                self._books.note_stop_seen(self._clock.mono_s())
-                self._tell_guardian(guard.EndLoad(reason=reason))
-                self._crew.end()
+            case events.EndLoad():  # done before it was journalled, see _feed
+                if self._night.state is State.STOPPING:
+                    self._books.note_stop_seen(self._clock.mono_s())
             case events.ScoreLoad():
                 self._score(command)
             case events.AskReturn():
@@ -357,15 +362,9 @@ class NightRunner:
             clock=self._clock,
         )
         for outcome in outcomes:
-            self._ledger.fact(
-                DrillFact(
-                    path=outcome.path,
-                    seconds=outcome.seconds,
-                    seconds_max=outcome.seconds_max,
-                    passed=outcome.passed,
-                    detail=outcome.detail,
-                )
-            )
+            self._ledger.fact(outcome)
+        if self._signals:
+            return  # a person interrupted the drill; the stop is acted on in this same turn
         now = self._clock.mono_s()
         missed = "; ".join(f"{item.path.value}: {item.detail}" for item in outcomes if not item.passed)
         if missed or not outcomes:
@@ -376,7 +375,13 @@ class NightRunner:
         self._post(events.DrillPassed(at_mono_s=now))
 
     def _pump_in_drill(self) -> None:
-        """Keep speaking with the guardian while the drill waits; everything else is acted on right after it."""
+        """Keep speaking with the guardian while the drill waits. Raises DrillError when a person asks to stop."""
+        self._pump()
+        if self._signals:
+            raise DrillError("a person asked to stop")
+
+    def _pump(self) -> None:
+        """Keep speaking with the guardian, heartbeats included, while something takes longer than a turn."""
         faulthandler.dump_traceback_later(HANG_S, exit=False)
         self._look_at_guardian()
         if self._board.due():
@@ -404,7 +409,8 @@ class NightRunner:
 
     def _score(self, command: events.ScoreLoad) -> None:
         now = self._clock.mono_s()
-        if command.kind is events.LoadKind.ANCHOR and self._night.phases_allowed == 0:
+        first = self._night.phases_allowed == 0 and not self._night.eased  # half a load tells nothing about a whole one
+        if command.kind is events.LoadKind.ANCHOR and first:
             baseline = self._books.score_baseline(now_mono_s=now)
             if isinstance(baseline, events.BaselineScored):
                 self._post(baseline)
@@ -415,7 +421,7 @@ class NightRunner:
             latch(
                 self._order.state_dir,
                 self._order.runs_dir,
-                cause=StopCause.STOP_FILE,
+                cause=self._news.emergency_cause,
                 detail=f"{self._order.night.run_id}: {detail}",
                 utc_s=self._clock.utc_s(),
             )
@@ -425,16 +431,30 @@ class NightRunner:
     # The end ----------------------------------------------------------------------------------------------------------
 
     def _conclude(self, command: events.Conclude) -> None:
-        self._crew.dismiss()
-        self._housekeeping.stop()
-        self._host.stop()
-        self._desk.end_partial()
+        """Take everything down, store the end, ask for the report. Each step is tried whatever became of the others."""
+        for step in (
+            lambda: self._crew.dismiss(pump=self._pump),
+            self._housekeeping.stop,
+            self._host.stop,
+            self._desk.end_partial,
+            lambda: self._store_end(command),
+            lambda: self._ledger.close_recorder(pump=self._pump),
+            self._desk.final,
+        ):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the report is owed whatever fails before it
+                self._own_fault(error)
+            self._pump()
+
+    def _store_end(self, command: events.Conclude) -> None:
         guardian_pid = self._guardian.pid if self._guardian else -1
         quiet = quiet_check(
             self._order.night.run_id,
             ours=(os.getpid(), guardian_pid),
             pages=self._state_dir / "pages",
             clock=self._clock,
+            pump=self._pump,
         )
         now = self._clock.mono_s()
         self._end = CampaignEnd(
@@ -447,8 +467,6 @@ class NightRunner:
         )
         self._ledger.note("campaign", command.cause.value, f"{command.cause.value}: {command.detail}")
         self._ledger.fact(self._end)
-        self._ledger.close_recorder()
-        self._desk.final()
 
     def _leave(self) -> None:
         if self._guardian is not None:

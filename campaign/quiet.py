@@ -4,6 +4,7 @@ Looks for processes that carry the run's mark, twice, because a process may be b
 named, never hidden. Runs in the supervisor, before the report is written.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
@@ -16,8 +17,13 @@ LOOKS_MAX = 40
 """Two seconds: a killed process may take that long to disappear on a host that is out of memory or disk."""
 
 
-def quiet_check(run_id: str, *, ours: tuple[int, ...], pages: Path, clock: Clock) -> QuietFact:
-    """Look until nothing is found twice in a row, or the looks are used up. ours: supervisor and guardian themselves."""
+def quiet_check(
+    run_id: str, *, ours: tuple[int, ...], pages: Path, clock: Clock, pump: Callable[[], None]
+) -> QuietFact:
+    """Look until nothing is found twice in a row, or the looks are used up.
+
+    ours: supervisor and guardian themselves. pump is called between two looks.
+    """
     begun = clock.mono_s()
     quiet = 0
     left: tuple[int, ...] = ()
@@ -26,6 +32,7 @@ def quiet_check(run_id: str, *, ours: tuple[int, ...], pages: Path, clock: Clock
         quiet = quiet + 1 if not left else 0
         if quiet >= LOOKS:
             break
+        pump()
         clock.sleep(BETWEEN_S)
     pages_left = sorted(path.name for path in pages.glob("*.page")) if pages.is_dir() else []
     checks = (

@@ -4,6 +4,7 @@ The reporter reads the record only, at the lowest priority; nothing waits for a 
 supervisor's main thread.
 """
 
+import contextlib
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -51,11 +52,13 @@ class ReportDesk:
         self._final: subprocess.Popen[bytes] | None = None
         self._since = 0.0
         self._tries = 0
+        self._spawn_failed = ""
 
     def partial(self) -> None:
         """Begin a report of the night so far, unless one is being written or the final one was begun."""
         if self._partial is None and self._tries == 0:
-            self._partial = self._spawn(partial=True)
+            with contextlib.suppress(OSError):  # the next one will do
+                self._partial = self._spawn(partial=True)
 
     def end_partial(self) -> None:
         """A partial report that is still being written is not wanted any more."""
@@ -68,12 +71,18 @@ class ReportDesk:
         """Begin the final report."""
         self._tries += 1
         self._since = self._clock.mono_s()
-        self._final = self._spawn(partial=False)
+        self._spawn_failed = ""
+        try:
+            self._final = self._spawn(partial=False)
+        except OSError as error:
+            self._spawn_failed = str(error)
 
     def poll(self) -> Desk:
         """How the final report stands. Tells the end once."""
         if self._partial is not None and self._partial.poll() is not None:
             self._partial = None
+        if self._spawn_failed:
+            return self._again_or_never(f"it could not be started: {self._spawn_failed}")
         if self._final is None:
             return StillWriting()
         code = self._final.poll()
@@ -86,10 +95,16 @@ class ReportDesk:
         self._final = None
         if code == 0:
             return Written()
+        return self._again_or_never(f"it ended with {code}")
+
+    def _again_or_never(self, why: str) -> Desk:
+        self._spawn_failed = ""
         if self._tries < TRIES_MAX:
             self.final()
             return StillWriting()
-        return NotWritten(detail=f"the reporter ended with {code}, {TRIES_MAX} times; see {self._output}")
+        return NotWritten(
+            detail=f"the reporter failed {TRIES_MAX} times, the last time because {why}; see {self._output}"
+        )
 
     def _spawn(self, *, partial: bool) -> subprocess.Popen[bytes]:
         return spawn_reporter(

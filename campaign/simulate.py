@@ -340,8 +340,7 @@ class _World:
             case ReleaseLoad():
                 delay = self._rng.choice((0.2, 1.0, 5.0))
                 self._zero(delay)
-                if self._rng.random() < 0.3:
-                    self._guardian_moves(self._rng.uniform(0.0, 2.0))
+                self._more_trouble()
             case EndLoad():
                 delay = 0.1 if self._rng.random() < 0.98 else 60.0
                 self._zero(delay)
@@ -403,6 +402,20 @@ class _World:
             when = length + self._rng.uniform(0.01, self._rng.choice((1.0, 8.0)))
             self._plan(when, LoadZero(at_mono_s=self._at(when)), load=self._load)
 
+    def _more_trouble(self) -> None:
+        """While a night is being stopped or concluded, people, guardian and faults do not wait."""
+        delay = self._rng.uniform(0.0, 2.0)
+        at = self._at(delay)
+        kind = self._rng.random()
+        if kind < 0.3:
+            self._guardian_moves(delay)
+        elif kind < 0.4:
+            self._plan(delay, StopRequested(at_mono_s=at, detail="SIGTERM, again"))
+        elif kind < 0.5:
+            self._plan(delay, GuardianLost(at_mono_s=at, detail="pipe closed"))
+        elif kind < 0.6:
+            self._plan(delay, RunnerFault(at_mono_s=at, detail="recorder failed"))
+
     def _guardian_moves(self, delay_s: float) -> None:
         rung = self._rng.choice((Rung.EASE, Rung.PAUSE, Rung.STOP_PHASE, Rung.STOP_CAMPAIGN))
         self._plan(delay_s, GuardianMoved(at_mono_s=self._at(delay_s), rung=rung, why="scripted"))
@@ -449,7 +462,7 @@ class _World:
         score: Score = KnownScore(value=max(0.0, min(100.0, self._health + self._rng.gauss(0, 2))))
         if self._chance(0.5):
             score = UnknownScore(reason="scripted gap")
-        if command.kind is LoadKind.ANCHOR and self.night.phases_allowed == 0:
+        if command.kind is LoadKind.ANCHOR and self.night.phases_allowed == 0 and not self.night.eased:
             total = sum(1 for phase in self._order.phases if not phase.cut)
             value = score.value if isinstance(score, KnownScore) else 0.0
             share = 1.0 if value >= 90 else 0.75 if value >= 80 else 0.5 if value >= 70 else 0.0
@@ -461,6 +474,7 @@ class _World:
 
     def _conclude(self, command: Conclude) -> None:
         self.cause = command.cause.value
+        self._more_trouble()
         if self._chance(0.2):
             self._plan(60.0, ReportFailed(at_mono_s=self._at(60.0), detail="disk full"))
         elif not self._chance(0.1):

@@ -42,6 +42,7 @@ class StatusBoard:
 
     def __init__(self, order: CampaignOrder, *, run_dir: Path, path: Path, clock: Clock) -> None:
         self._order = order.night
+        self._planned_s = order.planned_s
         self._run_dir = run_dir
         self._path = path
         self._clock = clock
@@ -124,7 +125,7 @@ class StatusBoard:
             step_elapsed_s=max(0.0, now - night.entered_mono_s),
             step_planned_s=planned_s if planned_s < float("inf") else 0.0,
             night_elapsed_s=now - self._started_mono_s,
-            night_planned_s=self._order.window_s,
+            night_planned_s=self._planned_s,
             health=self._health,
             health_age_s=now - self._health_at,
             rate_per_s=telemetry.rate_per_s() if making and telemetry else _NO_READING,
