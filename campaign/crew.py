@@ -47,6 +47,9 @@ REVOKED_S = 0.03
 HUNG_S = 5.0
 """The load loop beats every 50 ms; five seconds without a beat, on a host that is not stalled itself, is a hang."""
 
+EXPLAINED_S = 6.0
+"""The guardian repeats its kill path until quiet for at most 5 s; then it says how that went."""
+
 UNEXPLAINED_S = 0.3
 """A worker that dies may have been ended by the guardian, whose message is on its way: this long is waited for it."""
 
@@ -111,6 +114,7 @@ class Crew:
         self._ending_since = 0.0
         self.telemetry: SegmentTelemetry | None = None
         self._lost_told = False
+        self._explained_until = 0.0
         self._told_ready = False
         self._frozen_counts: list[tuple[_Member, tuple[OperationCounts, ...], int]] = []
 
@@ -240,6 +244,10 @@ class Crew:
             if self.step is CrewStep.PREPARING and member.order is not None and not member.prepared:
                 self._prepare_member(member)
 
+    def guardian_ends(self) -> None:
+        """The guardian is ending the workers: for a while their deaths need no other explanation."""
+        self._explained_until = self._clock.mono_s() + EXPLAINED_S
+
     def guardian_refuses(self, number: int, reason: str) -> None:
         """The guardian will not watch the worker. It matters only while a load is being prepared with it."""
         if self.step is CrewStep.PREPARING and number in self._members:
@@ -303,7 +311,7 @@ class Crew:
                 elif self.step is CrewStep.IDLE:
                     events.append(LostIdle(detail=f"between two loads, {self._death_of(member)[1]}"))
                     self._forget(member)
-                elif now - member.died_at >= UNEXPLAINED_S:
+                elif now - member.died_at >= UNEXPLAINED_S and now >= self._explained_until:
                     self._lose(events, *self._death_of(member), lease_ran_out=_lease_ran_out(member))
             elif self.step is CrewStep.ENDING and now - self._ending_since >= REVOKED_S:
                 member.child.kill()

@@ -28,6 +28,7 @@ from safety_monitoring.messages import (
     GuardianReady,
     LadderMoved,
     LoadEnded,
+    LoadEnding,
     Protection,
     ReadingsClear,
     Report,
@@ -48,6 +49,7 @@ class GuardianNews:
         drill: GuardianDrill,
         watches: Callable[[int], None],
         refuses: Callable[[int, str], None],
+        ends: Callable[[], None],
         store_protections: Callable[[tuple[Protection, ...]], None],
         clock: Clock,
     ) -> None:
@@ -56,6 +58,7 @@ class GuardianNews:
         self._drill = drill
         self._watches = watches
         self._refuses = refuses
+        self._ends = ends
         self._store_protections = store_protections
         self._clock = clock
         self.ready = False
@@ -83,6 +86,8 @@ class GuardianNews:
             case ReadingsClear():
                 self._ledger.note("guardian", "clear", "the readings are back inside the limits")
                 return (GuardianClear(at_mono_s=now),)
+            case LoadEnding():
+                self._ends()
             case LoadEnded():
                 return self._load_ended(report)
             case DrillEnded():

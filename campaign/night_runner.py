@@ -97,8 +97,7 @@ class NightRunner:
             board=self._board,
             clock=clock,
         )
-        disks = (str(run.path), order.state_dir)
-        self._disk_paths = disks
+        self._disk_paths = disks = (str(run.path), order.state_dir)
         self._host = HostWatch(
             disk_paths=disks, period_s=order.night.host_sample_period_s, clock=clock, store=self._ledger.put
         )
@@ -126,6 +125,7 @@ class NightRunner:
             drill=self._drill,
             watches=self._crew.guardian_watches,
             refuses=self._crew.guardian_refuses,
+            ends=self._crew.guardian_ends,
             store_protections=lambda protections: write_meta(run, order, protections=protections),
             clock=clock,
         )
@@ -381,7 +381,7 @@ class NightRunner:
             raise DrillError("a person asked to stop")
 
     def _pump(self) -> None:
-        """Keep speaking with the guardian, heartbeats included, while something takes longer than a turn."""
+        """Keep speaking with the guardian while something takes longer than a turn."""
         faulthandler.dump_traceback_later(HANG_S, exit=False)
         self._look_at_guardian()
         if self._board.due():
