@@ -9,6 +9,7 @@ from typing import assert_never
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import to_json_value
+from campaign.campaign_order import CampaignOrder
 from campaign.drill_ports import GuardianDrill
 from campaign.events import (
     EmergencyStopped,
@@ -36,6 +37,7 @@ from safety_monitoring.messages import (
     WorkerRefused,
     WorkerWatched,
 )
+from safety_monitoring.registry import RegistryError, latch
 
 
 class GuardianNews:
@@ -97,6 +99,19 @@ class GuardianNews:
             case _:
                 assert_never(report)
         return ()
+
+    def latch(self, order: CampaignOrder, detail: str) -> None:
+        """Nothing starts again in this runs directory until a person resets it; the guardian may have latched already."""
+        try:
+            latch(
+                order.state_dir,
+                order.runs_dir,
+                cause=self.emergency_cause,
+                detail=f"{order.night.run_id}: {detail}",
+                utc_s=self._clock.utc_s(),
+            )
+        except RegistryError as error:
+            self._ledger.note("operator", "latch_failed", str(error))
 
     def _moved(self, report: LadderMoved) -> GuardianMoved:
         self.share = report.share

@@ -46,9 +46,7 @@ from results_summary.reporter import verdict_of
 from safety_monitoring import messages as guard
 from safety_monitoring.drill import DrillError
 from safety_monitoring.registry import (
-    RegistryError,
     campaign_directory,
-    latch,
 )
 
 LOOP_S = 0.02
@@ -205,6 +203,8 @@ class NightRunner:
         if ending is not None:  # two writes to memory and one to a pipe: ending load never waits for the journal's disk
             self._tell_guardian(guard.EndLoad(reason=ending.reason))
             self._crew.end()
+            # The crew proves zero anew; an older proof that still waits in the queue would be taken for a second one.
+            self._events = deque(item for item in self._events if not isinstance(item, events.LoadZero))
         if commands or after.state is not before.state or not isinstance(event, events.Tick):
             self._ledger.decision(event, state=before.state.value, following=after.state.value, commands=commands)
         self._night = after
@@ -324,7 +324,7 @@ class NightRunner:
             case events.WritePartialReport():
                 self._desk.partial()
             case events.Latch(detail=detail):
-                self._latch(detail)
+                self._news.latch(self._order, detail)
             case events.Conclude():
                 self._conclude(command)
             case events.Leave():
@@ -415,18 +415,6 @@ class NightRunner:
             if isinstance(baseline, events.BaselineScored):
                 self._post(baseline)
         self._post(self._books.score(command, now_mono_s=now))
-
-    def _latch(self, detail: str) -> None:
-        try:
-            latch(
-                self._order.state_dir,
-                self._order.runs_dir,
-                cause=self._news.emergency_cause,
-                detail=f"{self._order.night.run_id}: {detail}",
-                utc_s=self._clock.utc_s(),
-            )
-        except RegistryError as error:
-            self._ledger.note("operator", "latch_failed", str(error))
 
     # The end ----------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ The launcher makes the directory, the supervisor works in it.
 import contextlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,9 +72,11 @@ def create_run_directory(order: CampaignOrder, *, plan_yaml: str) -> RunDirector
     """Make the directory with plan, order and meta. Raises RunDirectoryError, and leaves nothing half-made behind."""
     runs = Path(order.runs_dir)
     run = RunDirectory(runs / order.night.run_id)
+    made = False
     try:
         runs.mkdir(parents=True, exist_ok=True)
         run.path.mkdir(mode=0o750)
+        made = True
         (run.logs / "workers").mkdir(parents=True)
         run.results.mkdir()
         write_whole(run.path / "plan.yaml", plan_yaml)
@@ -84,6 +87,8 @@ def create_run_directory(order: CampaignOrder, *, plan_yaml: str) -> RunDirector
             f"{error.filename} exists already: wait a second, or give the run another --name"
         ) from error
     except OSError as error:
+        if made:
+            shutil.rmtree(run.path, ignore_errors=True)
         raise RunDirectoryError(f"{error.filename or run.path}: {error.strerror}; choose another --runs-dir") from error
     return run
 

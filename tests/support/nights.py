@@ -47,73 +47,6 @@ REPORT_FILES = (
 )
 
 
-# Plans ----------------------------------------------------------------------------------------------------------------
-
-
-def phase(
-    name: str = "hold",
-    *,
-    seconds: float = 30.0,
-    connections: int = 2,
-    operations: int = 10,
-    threshold_multiplier: float = 1.0,
-) -> str:
-    """One phase of a plan. The default is longer than any test waits: it is there to be stopped."""
-    return (
-        f"{{name: {name}, duration: {seconds:g}s, duration_min: {seconds:g}s, connections: {connections}, "
-        f"operations: {operations}, level: brisk, required_health: 0, threshold_multiplier: {threshold_multiplier}}}"
-    )
-
-
-def operation(name: str, path: str, *, weight: float = 1, more: str = "") -> str:
-    """One operation of a mix. more: further keys, such as ``method: POST``."""
-    return f"{{name: {name}, path: {path}, weight: {weight:g}{', ' + more if more else ''}}}"
-
-
-ONE_PAGE = (operation("page", "/"),)
-
-
-def night_plan(
-    url: str,
-    *,
-    phases: tuple[str, ...] = (phase(),),
-    scenario: tuple[str, ...] = ONE_PAGE,
-    pace: float = 20.0,
-    success: float = 95.0,
-    anchor_s: float = 1.0,
-    idle_s: float = 1.0,
-    rest: str = "none",
-    cooldown: str = "none",
-    ramp_percent: float = 2.0,
-    workers: int = 1,
-    memory_percent: float = 80.0,
-) -> str:
-    """A plan of seconds. Health never skips a phase and the CPU may be busy: other programs share this machine."""
-    return "\n".join(
-        [
-            "name: night",
-            f'target: {{url: "{url}"}}',
-            "window: {hours: 1, timezone: UTC}",
-            f"levels: {{brisk: {{pace: {pace:g}, success: {success:g}, response: 2s}}}}",
-            "scenario:",
-            *(f"  - {line}" for line in scenario),
-            "phases:",
-            *(f"  - {line}" for line in phases),
-            f"anchor: {{duration: {anchor_s:g}s}}",
-            f"baseline: {{idle: {idle_s:g}s}}",
-            f"break: {rest}",
-            f"cooldown: {cooldown}",
-            f"ramp: {{percent: {ramp_percent:g}}}",
-            f"workers: {workers}",
-            f"safety: {{cpu: 95, memory: {memory_percent:g}}}",
-            "health: {minimum: 0}",
-            "failures: {consecutive: 9}",
-            "recording: {host_sample_period: 200ms}",
-            "",
-        ]
-    )
-
-
 # Places and commands --------------------------------------------------------------------------------------------------
 
 
@@ -243,7 +176,7 @@ class Campaign:
 
         return self.wait_for(reached, " or ".join(states))
 
-    def wait_for_load(self, *, seconds: float = 0.5) -> Status:
+    def wait_for_load(self, *, seconds: float = 0.3) -> Status:
         """Wait until the first phase holds and its operations have succeeded for a while."""
         seen = self.wait_for(lambda status: status.state == "HOLDING" and status.connections_open > 0, "load")
         time.sleep(seconds)  # so that there is something in the record to be lost
