@@ -11,10 +11,10 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test evidence-stop simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test evidence-stop evidence-simulate evidence-start simulate clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 setup: $(SETUP_DONE)  ## what running needs, into .venv
 
@@ -60,8 +60,15 @@ test: dev  ## everything that has to hold: form, lint, types, layers, tests
 	$(MAKE) --no-print-directory layers
 	$(MAKE) --no-print-directory pytest
 
-evidence-stop: dev  ## measure the emergency stop 100 times, into docs/evidence/
-	$(BIN)/python benchmarks/stop_latency.py
+# Measurements. They need the machine for themselves, and end with an error when a goal is not reached.
+evidence-stop: setup  ## measure both ways of an emergency stop 100 times (20 min), into docs/evidence/
+	$(BIN)/python -m benchmarks.stop_latency
+
+evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 min), into docs/evidence/
+	$(BIN)/python -m benchmarks.virtual_nights
+
+evidence-start: setup  ## measure how long commands take to answer (1 min), into docs/evidence/
+	$(BIN)/python -m benchmarks.start_times
 
 simulate: setup  ## ten thousand virtual nights against the invariants
 	$(LAUNCHER) simulate --nights 10000 --seed 1
