@@ -282,6 +282,18 @@ def marked_process(pid: int, *, root: str = "/") -> MarkedProcess | ProcessGone:
     )
 
 
+def process_user(pid: int, *, root: str = "/") -> int | ProcessGone:
+    """The real user id of a process (proc(5), Uid of status). The owner of /proc/PID may be root's for anybody's process."""
+    content = _read_small(f"{root}/proc/{pid}/status")
+    if isinstance(content, Gap):
+        return ProcessGone(pid=pid)
+    for line in content.splitlines():
+        name, _, values = line.partition(b":")
+        if name == b"Uid" and (words := values.split()) and words[0].isdigit():
+            return int(words[0])
+    return ProcessGone(pid=pid)
+
+
 def every_marked_process(*, root: str = "/") -> tuple[MarkedProcess, ...]:
     """All running processes that carry any run's marker and that we may look at."""
     looked = (marked_process(pid, root=root) for pid in process_ids(root=root))

@@ -83,18 +83,15 @@ class NightRunner:
         spare = spare_directory(order.state_dir, order.night.run_id)
         files = files_of(str(run.path))
         self._board = StatusBoard(order, run_dir=run.path, path=self._state_dir / "status.json", clock=clock)
-        self._ledger = Ledger(
-            run,
-            journal=Journal(
-                files.journal,
-                clock=clock,
-                boot_id=boot_id(),
-                fallback_path=str(spare / "journal_fallback.jsonl"),
-            ),
-            recorder=Recorder(files.database, spill_path=str(spare / "spill.jsonl"), clock=clock),
-            board=self._board,
+        recorder = Recorder(files.database, spill_path=str(spare / "spill.jsonl"), clock=clock)
+        journal = Journal(
+            files.journal,
             clock=clock,
+            boot_id=boot_id(),
+            fallback_path=str(spare / "journal_fallback.jsonl"),
+            make_room=recorder.release_ballast,
         )
+        self._ledger = Ledger(run, journal=journal, recorder=recorder, board=self._board, clock=clock)
         self._disk_paths = disks = (str(run.path), order.state_dir)
         self._host = HostWatch(
             disk_paths=disks, period_s=order.night.host_sample_period_s, clock=clock, store=self._ledger.put

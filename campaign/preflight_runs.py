@@ -10,6 +10,7 @@ from pathlib import Path
 from baseline_metrics.host_files import MarkedProcess, every_marked_process
 from baseline_metrics.units import format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
+from campaign.state_lifetime import LOGIN_PLACES, REMEDY, LoginPlaces, ends_with_session
 from monitoring_logs.journal import read_journal
 from monitoring_logs.records import DrillFact
 from safety_monitoring import registry
@@ -43,14 +44,24 @@ def check_runs_directory(runs_dir: Path) -> CheckRow:
     remedy = "name another one: --runs-dir DIR"
     if not nearest.is_dir():
         return fail("runs directory", f"{nearest} is not a directory", remedy)
+    place = os.statvfs(nearest)
+    if place.f_blocks == 0:
+        elsewhere = "name a directory on a disk: --runs-dir DIR"
+        return fail("runs directory", f"{nearest} has no room for files: its file system has no size", elsewhere)
+    if place.f_flag & os.ST_RDONLY:
+        writable = "name one that can be written: --runs-dir DIR"
+        return fail("runs directory", f"{nearest} lies on a file system that is mounted read-only", writable)
     if not os.access(nearest, os.W_OK | os.X_OK):
         return fail("runs directory", f"{nearest} is not writable", remedy)
     made = "" if nearest == runs_dir else " (it will be made)"
     return ok("runs directory", f"{runs_dir}{made}")
 
 
-def check_stop_channels(runs_dir: Path, state_dir: Path) -> CheckRow:
-    """Whether STOP is absent and PERMIT could be created: both stop a campaign, so both have to work before it starts."""
+def check_stop_channels(runs_dir: Path, state_dir: Path, *, login_places: LoginPlaces = LOGIN_PLACES) -> CheckRow:
+    """Whether STOP is absent and PERMIT could be created: both stop a campaign, so both have to work before it starts.
+
+    A PERMIT that logging out would remove warns.
+    """
     stop = runs_dir / registry.STOP_NAME
     if os.path.lexists(stop):
         return fail("stop channels", f"{stop} exists: it stops and refuses every campaign here", RESET_COMMAND)
@@ -62,6 +73,9 @@ def check_stop_channels(runs_dir: Path, state_dir: Path) -> CheckRow:
         return fail("stop channels", f"{nearest} is not writable, so PERMIT cannot be created", remedy)
     if nearest == state_dir and state_dir.stat().st_uid != os.geteuid():
         return fail("stop channels", f"{state_dir} belongs to user {state_dir.stat().st_uid}", remedy)
+    if ends_with_session(state_dir, login_places):
+        detail = f"logging out removes {state_dir} with its PERMIT, and that stops the campaign"
+        return warn("stop channels", detail, REMEDY)
     return ok("stop channels", f"no STOP file; PERMIT can be created in {state_dir}")
 
 

@@ -120,8 +120,8 @@ class AppendFile:
 
     @property
     def size_bytes(self) -> int:
-        """How long the file is now."""
-        return os.fstat(self._descriptor).st_size
+        """How long the file is now. Raises OSError."""
+        return os.fstat(self._open()).st_size
 
     def append(self, line: bytes) -> None:
         """Write one line, whole or not at all as far as the disk allows. Not yet synced. Raises OSError."""
@@ -134,17 +134,26 @@ class AppendFile:
             raise
 
     def _write_whole(self, line: bytes) -> None:
-        written = os.write(self._descriptor, line)
+        written = os.write(self._open(), line)
         if written != len(line):
             raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes fitted", self.path)
 
     def sync(self) -> None:
         """Return when everything appended is on the disk. Raises OSError; the file must not be trusted afterwards."""
-        os.fdatasync(self._descriptor)
+        os.fdatasync(self._open())
 
     def close(self) -> None:
-        """Close without syncing."""
-        os.close(self._descriptor)
+        """Close without syncing; afterwards every use is refused. Harmless when done twice."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):  # what counts was synced; a failing disk has nothing new to tell
+                os.close(descriptor)
+
+    def _open(self) -> int:
+        # The number of a closed descriptor is given to the next file that the process opens: never write to it.
+        if self._descriptor < 0:
+            raise OSError(errno.EBADF, "the file was closed", self.path)
+        return self._descriptor
 
 
 def _sync_directory(path: str) -> None:

@@ -7,7 +7,9 @@ from one thread; reporter and status read it.
 """
 
 import contextlib
+import errno
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -30,6 +32,9 @@ from monitoring_logs.run_files import JOURNAL_FALLBACK, bring_home, link_beside
 OVERSIZED_BEGINNING_CHARACTERS = 4096
 """What is kept of a body that exceeds a line: enough to see what it was. No body of ours comes near the bound, only
 a hostile text inside one could."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The errors that room can mend."""
 
 Fact = PhaseRecord | AnchorRecord | BaselineRecord | SegmentRecord | DrillFact | HostFacts | CampaignEnd
 
@@ -69,13 +74,27 @@ class JournalError(Exception):
     """Neither the journal nor its fallback can be written: nothing may be started any more."""
 
 
+def nothing_to_free() -> None:
+    """For a journal whose owner holds no room back."""
+
+
 class Journal:
     """The writer. Every method returns only when the line is on the disk."""
 
-    def __init__(self, path: str, *, clock: Clock, boot_id: str, fallback_path: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        clock: Clock,
+        boot_id: str,
+        fallback_path: str,
+        make_room: Callable[[], None] = nothing_to_free,
+    ) -> None:
         """Open, and go on behind the last entry of either file. Raises JournalError when neither can be opened.
 
         fallback_path: a file on another disk if there is one; a link beside ``path`` tells readers where it is.
+        make_room: called once, when an entry first finds the disk full; the entry is then tried again, because the
+        fallback may lie on the same disk.
         """
         self._path = path
         self._clock = clock
@@ -83,6 +102,8 @@ class Journal:
         self._fallback_path = fallback_path
         self._fault = ""
         self._on_fallback = False
+        self._make_room = make_room
+        self._made_room = False
         come_home = str(Path(path).with_name(JOURNAL_FALLBACK))
         known = [entry for each in (path, come_home, fallback_path) for entry in _entries_if_readable(each)]
         self._sequence = max((entry.sequence for entry in known), default=0)
@@ -91,11 +112,11 @@ class Journal:
             self._file = AppendFile(path)
         except OSError as error:
             self._remember(path, error)
-            self._open_fallback()
+            self._file = self._open_fallback()
 
     @property
     def fault(self) -> str:
-        """Why the journal left its first file, in words; "" while all is well."""
+        """Why the journal left its first file, or that its disk is full; "" while all is well."""
         return self._fault
 
     @property
@@ -113,8 +134,12 @@ class Journal:
             self._remember(self._file.path, error)
             if self._on_fallback:
                 raise JournalError(f"{self._fault}; stop the campaign and make room") from error
-            self._file.close()
-            self._open_fallback()
+            self._free_room(error)  # for the fallback: after a failed sync the first file is not written any more
+            try:
+                fallback = self._open_fallback()
+            finally:
+                self._file.close()
+            self._file = fallback
             try:
                 self._write(line)
             except OSError as second:
@@ -134,8 +159,22 @@ class Journal:
         bring_home(self._path, name=JOURNAL_FALLBACK, target=self._fallback_path)
 
     def _write(self, line: bytes) -> None:
-        self._file.append(line)
+        try:
+            self._file.append(line)
+        except OSError as error:
+            if not self._free_room(error):
+                raise
+            self._file.append(line)
         self._file.sync()
+
+    def _free_room(self, error: OSError) -> bool:
+        """Whether room was made just now; the campaign has to end in order on what it is."""
+        if self._made_room or error.errno not in NO_ROOM:
+            return False
+        self._made_room = True
+        self._remember(self._file.path, error)
+        self._make_room()
+        return True
 
     def _line(self, kind: JournalKind, name: str, body: dict[str, Json]) -> bytes:
         """The entry as bytes. A body that does not fit is cut: a decision must be written, whatever text it carries."""
@@ -158,10 +197,10 @@ class Journal:
         if not self._fault:
             self._fault = f"the journal {path} cannot be written: {error}"
 
-    def _open_fallback(self) -> None:
+    def _open_fallback(self) -> AppendFile:
         self._on_fallback = True
         try:
-            self._file = AppendFile(self._fallback_path)
+            return AppendFile(self._fallback_path)
         except OSError as error:
             raise JournalError(f"{self._fault}; then {error} in {self._fallback_path}") from error
 

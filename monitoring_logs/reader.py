@@ -143,10 +143,11 @@ class RunReader:
         return tuple(sorted(records, key=lambda record: record.segment))
 
     def baseline(self) -> BaselineRecord | Missing:
-        """The first baseline of the night."""
-        for record in self._facts(BaselineRecord, self._sources.bodies(BaselineRecord, schema.BASELINE_RECORDS)):
-            return record
-        return Missing(reason="no baseline was recorded")
+        """The baseline that the night went by: the last one, as a first anchor that was no good is made once more."""
+        records = self._facts(BaselineRecord, self._sources.bodies(BaselineRecord, schema.BASELINE_RECORDS))
+        if not records:
+            return Missing(reason="no baseline was recorded")
+        return max(records, key=lambda record: record.anchor_segment)
 
     def segments(self) -> tuple[SegmentRecord, ...]:
         """Every measured stretch of the night, by number."""

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixe
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import CodecError
-from monitoring_logs.ballast import BALLAST_BYTES, Ballast
+from monitoring_logs.ballast import BALLAST_BYTES, Ballast, ballast_path
 from monitoring_logs.intake import Full, Intake, Numbered, Taken
 from monitoring_logs.rows import Record, TableRow, rows_of
 from monitoring_logs.run_files import SPILL, bring_home, link_beside, set_aside
@@ -84,7 +84,10 @@ def open_sqlite_store(path: str, busy_timeout_s: float) -> Store:
 
 
 class Recorder:
-    """The recorder of one run. ``put`` may be called from any thread and never raises; the rest by the owner."""
+    """The recorder of one run.
+
+    ``put`` and ``release_ballast`` may be called from any thread and never raise; the rest by the owner.
+    """
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class Recorder:
         self._clock = clock
         self._settings = settings
         self._open_store = open_store
-        self._ballast = Ballast(path + "-ballast", size_bytes=ballast_bytes)
+        self._ballast = Ballast(ballast_path(path), size_bytes=ballast_bytes)
         self._spill = Spill(spill_path)
         self._tally = Tally(clock)
         self._intake = Intake(
@@ -145,6 +148,11 @@ class Recorder:
     def flush(self, timeout_s: float) -> bool:
         """Whether everything put before this call is durable: committed, or synced to the spill file (see stats)."""
         return self._intake.wait_until_durable(timeout_s)
+
+    def release_ballast(self) -> None:
+        """Give the room that is held back to whoever needs it first. May be called from any thread, never raises."""
+        if self._ballast.release():
+            self._tally.fault("the ballast was released for the journal: end the campaign, make room on this disk")
 
     def close(self, timeout_s: float) -> CloseReport:
         """Write what is queued, checkpoint, verify, close. Waits at most that long; then ``ended`` is False."""

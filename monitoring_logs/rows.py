@@ -96,7 +96,7 @@ def rows_of(record: Record) -> tuple[TableRow, ...]:
         case AnchorRecord():
             return (_row(record, {"segment": record.segment, "body": _body(record)}),)
         case BaselineRecord():
-            return (_row(record, {"idle_segment": record.idle_segment, "body": _body(record)}),)
+            return (_row(record, {"anchor_segment": record.anchor_segment, "body": _body(record)}),)
         case NightOrder() | HostFacts() | DrillFact() | CampaignEnd():
             return (_row(record, {"key": _fact_key(record), "body": _body(record)}),)
         case SegmentRecord() | LoadSecond() | LoadMinute() | ErrorGroup() | EventRecord() | GuardianEvent():

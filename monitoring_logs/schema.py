@@ -132,4 +132,4 @@ GUARDIAN_EVENTS = _table(
 
 PHASE_RECORDS = _table("phase_records", [_integer("phase"), _text("outcome"), _text("body")], "phase")
 ANCHOR_RECORDS = _table("anchor_records", [_integer("segment"), _text("body")], "segment")
-BASELINE_RECORDS = _table("baseline_records", [_integer("idle_segment"), _text("body")], "idle_segment")
+BASELINE_RECORDS = _table("baseline_records", [_integer("anchor_segment"), _text("body")], "anchor_segment")

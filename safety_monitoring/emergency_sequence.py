@@ -1,21 +1,23 @@
 """What an emergency stop does, step by step, and what it can say of it afterwards.
 
-First all campaigns are asked to stop, then each is followed to its end: load gone, everything gone, verified. A campaign
-is found through its registry entry and through the marker in the environment of its processes; one that has no entry any
-more is an orphan, whose load is ended all the same. Run by the emergency stop (standard library only).
+First all campaigns are asked to stop, then each is followed to its end: load gone, everything gone, verified. One that
+has no entry in a registry any more is an orphan, whose load is ended all the same. Run by the emergency stop (standard
+library only).
 """
 
 import contextlib
 import json
 import os
+import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from baseline_metrics.codec import to_json_value
 from baseline_metrics.host_files import MarkedProcess, every_marked_process
 from safety_monitoring import registry
+from safety_monitoring.emergency_search import Campaign, Scope, find_campaigns, left_alone
 from safety_monitoring.messages import StopCause
 from safety_monitoring.stopping import LOAD_ROLES, ProcessHandle, end_marked, load_of, open_handle, wait_gone
 
@@ -27,8 +29,14 @@ PERMIT_AFTER_S = 0.3
 KILL_AFTER_S = 1.0
 """Leases last 0.8 s: what still makes load after this obeys nobody, and is killed here."""
 
-FINISH_S = 60.0
-"""How long supervisor, guardian and reporter may take for record and report, once the load is gone."""
+FINISH_S = 185.0
+"""How long supervisor, guardian and reporter may take for record and report, once the load is gone.
+
+Concluding has a deadline of 180 s of its own (campaign/night.py); who is within it is not killed over the report.
+"""
+
+WAITING_TOLD_S = 2.0
+"""A person who pressed this button and sees nothing for longer presses something else."""
 
 KILL_DEADLINE_S = 5.0
 SEARCH_S = 0.005
@@ -36,39 +44,6 @@ SEARCH_S = 0.005
 
 FINISH_SEARCH_S = 0.05
 EVERY_ROLE = frozenset({"worker", "drill", "guardian", "supervisor", "reporter"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Which campaigns are meant: those of this registry, narrowed to one runs directory unless that is empty."""
-
-    state: str
-    runs_dir: str
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str], runs_dir: str) -> "Scope":
-        """The scope of a command line; paths are compared by where they really lead."""
-        return cls(state=registry.state_directory(environ), runs_dir=os.path.realpath(runs_dir) if runs_dir else "")
-
-    def has_runs_dir(self, runs_dir: str) -> bool:
-        """Whether campaigns of this runs directory are meant."""
-        return not self.runs_dir or (bool(runs_dir) and os.path.realpath(runs_dir) == self.runs_dir)
-
-    def has_process(self, process: MarkedProcess) -> bool:
-        """Whether a marked process belongs to this registry and to the runs directory."""
-        is_ours = os.path.realpath(process.state_dir) == os.path.realpath(self.state) if process.state_dir else False
-        return is_ours and self.has_runs_dir(process.runs_dir)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Campaign:
-    """One campaign that is to stop. run_dir and runs_dir are empty where nobody knows them (a broken entry)."""
-
-    run_id: str
-    run_dir: str
-    runs_dir: str
-    registered: bool
-    processes: tuple[tuple[int, int], ...]  # pid and start tick, as the registry names them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +66,13 @@ class Outcome:
 
     forced: bool
     campaigns: tuple[CampaignStopped, ...]
+    began_meanwhile: tuple[str, ...]
     elsewhere: tuple[str, ...]
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing in scope runs any more."""
-        return not any(campaign.survivors for campaign in self.campaigns)
+        return not self.began_meanwhile and not any(campaign.survivors for campaign in self.campaigns)
 
     def json_text(self) -> str:
         """One document, with schema_version."""
@@ -105,6 +81,7 @@ class Outcome:
             "quiet": self.is_quiet,
             "forced": self.forced,
             "campaigns": [_without_type(to_json_value(campaign)) for campaign in self.campaigns],
+            "began_meanwhile": list(self.began_meanwhile),
             "elsewhere": list(self.elsewhere),
         }
         return json.dumps(document, indent=2)
@@ -120,80 +97,76 @@ class Outcome:
                 lines.append(f"  everything gone after {campaign.all_gone_s:.1f} s, {campaign.killed} killed")
             lines += [f"  verified: {fact}" for fact in campaign.verified]
             lines += [f"  {note}" for note in campaign.notes]
-        if self.campaigns:
+        lines += [f"{found}: began meanwhile; run the command again" for found in self.began_meanwhile]
+        if self.campaigns or self.began_meanwhile:
             lines.append("all is quiet" if self.is_quiet else "NOT QUIET: look at what survives, and end it by hand")
         return "\n".join([*lines, *self.elsewhere])
 
 
-def stop_all(scope: Scope, touched: Sequence[tuple[str, str, str]], *, force: bool, began_mono_s: float) -> Outcome:
+def stop_all(
+    scope: Scope,
+    touched: Sequence[tuple[str, str, str]],
+    *,
+    force: bool,
+    began_mono_s: float,
+    tell: Callable[[str], None],
+    search: Callable[[], tuple[MarkedProcess, ...]] = every_marked_process,
+) -> Outcome:
     """Stop every campaign in scope; returns when all is quiet, or when that has been given up.
 
     touched: run id, run directory and runs directory of campaigns that got their STOP already and may have ended since.
     began_mono_s: when the command began; every time that is told counts from there.
+    tell: takes a line for people while something is waited for. search: finds the processes that carry marks.
     """
-    marked = every_marked_process()
+    marked = search()
     campaigns = find_campaigns(scope, marked)
     found = {campaign.run_id for campaign in campaigns}
     campaigns += tuple(
-        Campaign(run_id=run_id, run_dir=run_dir, runs_dir=runs_dir, registered=False, processes=())
+        Campaign(
+            run_id=run_id,
+            state=scope.state,
+            run_dir=run_dir,
+            runs_dir=runs_dir,
+            registered=False,
+            strange=False,
+            processes=(),
+        )
         for run_id, run_dir, runs_dir in touched
         if run_id not in found
     )
     notes: dict[str, list[str]] = {}
     for campaign in campaigns:
-        notes[campaign.run_id] = [] if force else _ask(scope, campaign)
+        notes[campaign.run_id] = [] if force else _ask(campaign)
     for campaign in campaigns:
-        notes[campaign.run_id] += _latch(scope, campaign)
+        notes[campaign.run_id] += _latch(campaign)
     # Load first, of all campaigns; only then is anybody waited for.
     follow = _force if force else _take_load
-    gone = [follow(scope, campaign, began_mono_s, notes[campaign.run_id]) for campaign in campaigns]
+    gone = [follow(campaign, began_mono_s, notes[campaign.run_id]) for campaign in campaigns]
     stopped = [
-        _finish(scope, campaign, began_mono_s, load, notes[campaign.run_id])
+        _finish(campaign, began_mono_s, load, notes[campaign.run_id], tell=tell)
         for campaign, load in zip(campaigns, gone, strict=True)
     ]
-    return Outcome(forced=force, campaigns=tuple(stopped), elsewhere=_elsewhere(scope, marked))
+    marked = search()
+    return Outcome(
+        forced=force,
+        campaigns=tuple(stopped),
+        began_meanwhile=_new_load(scope, marked, known=frozenset(notes)),
+        elsewhere=left_alone(scope, marked),
+    )
 
 
-def find_campaigns(scope: Scope, marked: Sequence[MarkedProcess]) -> tuple[Campaign, ...]:
-    """Registered campaigns first, then broken entries, then orphans: runs of which only processes are left."""
-    found: dict[str, Campaign] = {}
-    in_scope = [process for process in marked if scope.has_process(process)]
-    for entry in registry.entries(scope.state):
-        match entry:
-            case registry.CampaignEntry() if scope.has_runs_dir(entry.runs_dir):
-                found[entry.run_id] = Campaign(
-                    run_id=entry.run_id,
-                    run_dir=entry.run_dir,
-                    runs_dir=entry.runs_dir,
-                    registered=True,
-                    processes=((entry.supervisor.pid, entry.supervisor.start_ticks),)
-                    if registry.is_alive(entry.supervisor)
-                    else (),
-                )
-            case registry.BrokenEntry(run_id=run_id):
-                runs_dirs = [process.runs_dir for process in in_scope if process.run_id == run_id]
-                if runs_dirs or not scope.runs_dir:
-                    found[run_id] = _nameless(run_id, runs_dirs, registered=True)
-            case _:
-                pass
-    for process in in_scope:
-        if process.run_id not in found and not _is_registered(scope, process.run_id):
-            found[process.run_id] = _nameless(process.run_id, [process.runs_dir], registered=False)
-    return tuple(found.values())
+def _new_load(scope: Scope, marked: Sequence[MarkedProcess], *, known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(
+        f"process {process.pid} ({process.role} of {process.run_id})"
+        for process in marked
+        if process.role in LOAD_ROLES and process.run_id not in known and scope.has_process(process)
+    )
 
 
-def _nameless(run_id: str, runs_dirs: Sequence[str], *, registered: bool) -> Campaign:
-    runs_dir = next((runs_dir for runs_dir in runs_dirs if runs_dir), "")
-    run_dir = f"{runs_dir}/{run_id}" if runs_dir and registry.RUN_ID.fullmatch(run_id) else ""
-    return Campaign(run_id=run_id, run_dir=run_dir, runs_dir=runs_dir, registered=registered, processes=())
-
-
-def _is_registered(scope: Scope, run_id: str) -> bool:
-    return any(entry.run_id == run_id for entry in registry.entries(scope.state))
-
-
-def _ask(scope: Scope, campaign: Campaign) -> list[str]:
+def _ask(campaign: Campaign) -> list[str]:
     """Create STOP; where that does not work, remove PERMIT at once."""
+    if campaign.strange:
+        return _ask_supervisor(campaign)
     try:
         if not campaign.run_dir:
             raise FileNotFoundError("its run directory is not known")
@@ -202,23 +175,35 @@ def _ask(scope: Scope, campaign: Campaign) -> list[str]:
     except OSError as error:
         if error.errno is not None and os.path.lexists(f"{campaign.run_dir}/{registry.STOP_NAME}"):
             return []  # a directory or a link of that name is a STOP as good as any
-        _remove_permit(scope, campaign)
+        _remove_permit(campaign)
         return [f"STOP could not be created ({error}); PERMIT was removed instead"]
     return []
 
 
-def _remove_permit(scope: Scope, campaign: Campaign) -> None:
+def _ask_supervisor(campaign: Campaign) -> list[str]:
+    """SIGTERM is an orderly stop, which needs no file of another user."""
+    for process in load_of(campaign.run_id, frozenset({"supervisor"})):
+        handle = open_handle(process.pid, process.start_ticks)
+        if isinstance(handle, ProcessHandle):
+            with handle:
+                handle.send(signal.SIGTERM)
+    return ["it belongs to another user: its supervisor was asked with SIGTERM, and none of its files were touched"]
+
+
+def _remove_permit(campaign: Campaign) -> None:
     if campaign.registered:
         with contextlib.suppress(OSError, registry.RegistryError):
-            Path(registry.permit_path(scope.state, campaign.run_id)).unlink()
+            Path(registry.permit_path(campaign.state, campaign.run_id)).unlink()
 
 
-def _latch(scope: Scope, campaign: Campaign) -> list[str]:
+def _latch(campaign: Campaign) -> list[str]:
+    if campaign.strange:
+        return ["not latched: its user can start it again"]
     if not campaign.runs_dir:
         return ["not latched: its runs directory is not known"]
     try:
         registry.latch(
-            scope.state,
+            campaign.state,
             campaign.runs_dir,
             cause=StopCause.STOP_FILE,
             detail=f"--emergency-stop of {campaign.run_id}",
@@ -235,9 +220,9 @@ class _LoadGone:
     killed: int
 
 
-def _take_load(scope: Scope, campaign: Campaign, began_mono_s: float, notes: list[str]) -> _LoadGone:
+def _take_load(campaign: Campaign, began_mono_s: float, notes: list[str]) -> _LoadGone:
     had_leader = _runs(campaign, EVERY_ROLE - LOAD_ROLES)
-    seconds = _wait_for_load(scope, campaign, began_mono_s, obeyed=had_leader)
+    seconds = _wait_for_load(campaign, began_mono_s, obeyed=had_leader)
     killed = 0
     if load_of(campaign.run_id):
         killed = end_marked(campaign.run_id, deadline_s=KILL_DEADLINE_S).killed
@@ -248,7 +233,7 @@ def _take_load(scope: Scope, campaign: Campaign, began_mono_s: float, notes: lis
     return _LoadGone(seconds=seconds, killed=killed)
 
 
-def _force(_scope: Scope, campaign: Campaign, began_mono_s: float, notes: list[str]) -> _LoadGone:
+def _force(campaign: Campaign, began_mono_s: float, notes: list[str]) -> _LoadGone:
     killed = end_marked(campaign.run_id, deadline_s=KILL_DEADLINE_S).killed
     seconds = time.monotonic() - began_mono_s
     killed += _kill(campaign)
@@ -257,19 +242,39 @@ def _force(_scope: Scope, campaign: Campaign, began_mono_s: float, notes: list[s
 
 
 def _finish(
-    scope: Scope, campaign: Campaign, began_mono_s: float, load: _LoadGone, notes: list[str]
+    campaign: Campaign, began_mono_s: float, load: _LoadGone, notes: list[str], *, tell: Callable[[str], None]
 ) -> CampaignStopped:
     killed = load.killed
-    deadline_mono_s = time.monotonic() + FINISH_S
-    while (runs := _runs(campaign, EVERY_ROLE)) and time.monotonic() < deadline_mono_s:
-        time.sleep(FINISH_SEARCH_S)
+    try:
+        runs = _wait_for_report(campaign, tell=tell)
+    except KeyboardInterrupt:
+        runs = False  # who would rather not wait has not asked to have the report killed
+        notes.append("not waited for any longer: the load is gone, what survives may still write the report")
     if runs:
         killed += _kill(campaign)
         notes.append(f"not done within {FINISH_S:g} s, killed; `report {campaign.run_id}` makes its report")
-    return _verified(scope, campaign, began_mono_s, load_gone_s=load.seconds, killed=killed, notes=notes)
+    return _verified(campaign, began_mono_s, load_gone_s=load.seconds, killed=killed, notes=notes)
 
 
-def _wait_for_load(scope: Scope, campaign: Campaign, began_mono_s: float, *, obeyed: bool) -> float:
+def _wait_for_report(campaign: Campaign, *, tell: Callable[[str], None]) -> bool:
+    """Until everything of the campaign has ended; whether something still runs when that takes too long."""
+    began_mono_s = time.monotonic()
+    told = False
+    while runs := _runs(campaign, EVERY_ROLE):
+        passed_s = time.monotonic() - began_mono_s
+        if passed_s >= FINISH_S:
+            break
+        if passed_s >= WAITING_TOLD_S and not told:
+            told = True
+            tell(
+                f"{campaign.run_id}: its load is gone; waiting for its report, {FINISH_S:g} s at most "
+                "(Ctrl-C leaves it to finish alone)"
+            )
+        time.sleep(FINISH_SEARCH_S)
+    return runs
+
+
+def _wait_for_load(campaign: Campaign, began_mono_s: float, *, obeyed: bool) -> float:
     permit_removed = False
     while True:
         passed_s = time.monotonic() - began_mono_s
@@ -278,7 +283,7 @@ def _wait_for_load(scope: Scope, campaign: Campaign, began_mono_s: float, *, obe
         if passed_s >= KILL_AFTER_S or not obeyed:
             return passed_s
         if passed_s >= PERMIT_AFTER_S and not permit_removed:
-            _remove_permit(scope, campaign)
+            _remove_permit(campaign)
             permit_removed = True
         time.sleep(SEARCH_S)
 
@@ -315,7 +320,7 @@ def _alive(processes: Iterable[tuple[int, int]]) -> tuple[int, ...]:
 
 
 def _verified(
-    scope: Scope, campaign: Campaign, began_mono_s: float, *, load_gone_s: float, killed: int, notes: Sequence[str]
+    campaign: Campaign, began_mono_s: float, *, load_gone_s: float, killed: int, notes: Sequence[str]
 ) -> CampaignStopped:
     survivors = []
     for _ in range(2):  # twice: a child that was born during the first search is seen by the second
@@ -327,7 +332,7 @@ def _verified(
     more_notes = list(notes)
     if campaign.registered and not survivors:
         try:
-            registry.unregister(scope.state, campaign.run_id)
+            registry.unregister(campaign.state, campaign.run_id)
             facts.append("its registry entry is gone")
         except registry.RegistryError as error:
             more_notes.append(str(error))
@@ -340,17 +345,6 @@ def _verified(
         survivors=tuple(dict.fromkeys(survivors)),
         verified=tuple(facts),
         notes=tuple(more_notes),
-    )
-
-
-def _elsewhere(scope: Scope, marked: Sequence[MarkedProcess]) -> tuple[str, ...]:
-    if scope.runs_dir:
-        return ()
-    others = sorted({process.state_dir for process in marked if not scope.has_process(process)})
-    return tuple(
-        f"not stopped: campaigns registered in {state or 'no state directory'}; "
-        f"for them: DAYBREAK_STATE_DIR={state or 'DIR'} with the same command"
-        for state in others
     )
 
 

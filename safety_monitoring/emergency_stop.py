@@ -29,7 +29,10 @@ USAGE = """\
 usage: --emergency-stop [--force] [--runs-dir DIR] [--json]
 
 Stops every running campaign of this user, now: the load is taken away at once, the report is still written.
-Afterwards nothing starts until a person runs `reset`.
+It latches the runs directories of the campaigns that it stopped: nothing starts there until a person runs `reset`.
+
+It finds them from any environment; only with DAYBREAK_STATE_DIR set, those of other state directories are named and
+left alone. Root stops the campaigns of every user.
 
   --force         kill everything at once, and write no report (`report RUN` makes it later)
   --runs-dir DIR  only campaigns of this runs directory
@@ -94,6 +97,12 @@ def _hurry() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
 
 
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody has to listen
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the command. Returns the exit code."""
     if "--help" in argv or "-h" in argv:
@@ -108,10 +117,10 @@ def main(argv: Sequence[str]) -> int:
     _hurry()
     real_runs_dir = os.path.realpath(runs_dir) if runs_dir else ""
     touched = () if force else touch_stop_files(state_directory(os.environ), real_runs_dir)
-    from safety_monitoring import emergency_sequence  # noqa: PLC0415 - --help has 150 ms, and and the first STOP, come before it
+    from safety_monitoring import emergency_search, emergency_sequence  # noqa: PLC0415 - --help has 150 ms, and the first STOP, come before it
 
-    scope = emergency_sequence.Scope.of(os.environ, runs_dir)
-    outcome = emergency_sequence.stop_all(scope, touched, force=force, began_mono_s=began_mono_s)
+    scope = emergency_search.Scope.of(os.environ, runs_dir)
+    outcome = emergency_sequence.stop_all(scope, touched, force=force, began_mono_s=began_mono_s, tell=_tell)
     print(outcome.json_text() if as_json else outcome.text())
     return EXIT_QUIET if outcome.is_quiet else EXIT_SURVIVORS
 

@@ -34,6 +34,7 @@ from safety_monitoring.messages import (
     Heartbeat,
     LadderMoved,
     LoadEnded,
+    LoadEnding,
     Order,
     ReadingsClear,
     Report,
@@ -250,6 +251,10 @@ class Guardian:
         alive = tuple(one.worker for one in watched if not one.handle.is_gone())
         self._workers.end_lease(one.worker for one in watched)
         self._drill.end()
+        for one in watched:
+            one.page.revoke()
+        if alive:  # the pipe alone, which never waits: the journal's disk might, and nobody has been ended yet
+            self._reports.send(LoadEnding(cause=cause, detail=detail, at_mono_s=self._clock.mono_s()))
         ended = end_workers([one.handle for one in watched], [one.page for one in watched], run_id=self._order.run_id)
         survivors = "; ".join(survivor.text() for survivor in ended.survivors)
         self._tell(
@@ -299,7 +304,8 @@ class Guardian:
     def _climb(self, now_mono_s: float) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
         violations = judge(self._limits, self._window, now_mono_s)
         is_clear = clear(self._limits, self._window, now_mono_s)
-        return climb(self._ladder, violations, is_clear=is_clear, now_mono_s=now_mono_s)
+        has_load = any(not one.drill and not one.handle.is_gone() for one in self._workers.all())
+        return climb(self._ladder, violations, is_clear=is_clear, has_load=has_load, now_mono_s=now_mono_s)
 
     def _move(self, move: LadderMove, now_mono_s: float) -> None:
         self._lease_due_mono_s = now_mono_s

@@ -1,7 +1,8 @@
 """The guardian's ladder: ease, pause, stop the phase, stop the campaign; and the two keys of the way back.
 
 Pure. Up goes the guardian alone, one rung per hold time and only on readings newer than the last rung; some violations
-start higher, because what they threaten is faster than a ladder. Down goes it in one step, and only when readings are
+start higher, because what they threaten is faster than a ladder. While no load runs it goes no further than to pause:
+what is over then is not ours, and there is nothing to stop. Down goes it in one step, and only when readings are
 clear and the supervisor asks. The guardian climbs it.
 """
 
@@ -74,11 +75,17 @@ def entry_rung(violation: Violation) -> Rung:
 
 
 def climb(
-    state: LadderState, violations: Sequence[Violation], *, is_clear: bool, now_mono_s: float
+    state: LadderState, violations: Sequence[Violation], *, is_clear: bool, has_load: bool, now_mono_s: float
 ) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
-    """One look at the judgement: the next state, and what is to be done. Never returns a lower rung."""
+    """One look at the judgement: the next state, and what is to be done. Never returns a lower rung.
+
+    has_load: a load process runs. Without one PAUSE is the top, unless a load was stopped already: readings that stay
+    over after that end the campaign.
+    """
     if violations:
-        return _upwards(replace(state, return_offered=False), violations, now_mono_s)
+        stopped_load = state.rung.value > Rung.PAUSE.value
+        top = Rung.STOP_CAMPAIGN if has_load or stopped_load else Rung.PAUSE
+        return _upwards(replace(state, return_offered=False), violations, now_mono_s, top=top)
     if not is_clear:
         return replace(state, return_offered=False), NoMove()
     if state.rung in (Rung.CLEAR, Rung.STOP_CAMPAIGN) or state.return_offered:
@@ -96,13 +103,14 @@ def give_back(state: LadderState, *, is_clear: bool, now_mono_s: float) -> tuple
 
 
 def _upwards(
-    state: LadderState, violations: Sequence[Violation], now_mono_s: float
+    state: LadderState, violations: Sequence[Violation], now_mono_s: float, *, top: Rung
 ) -> tuple[LadderState, LadderMove | NoMove]:
-    highest = max(violations, key=lambda violation: entry_rung(violation).value)
-    if entry_rung(highest).value > state.rung.value:
-        return _move(entry_rung(highest), highest, now_mono_s)
-    if state.rung is Rung.STOP_CAMPAIGN:
+    if state.rung is top:
         return state, NoMove()
+    highest = max(violations, key=lambda violation: entry_rung(violation).value)
+    entry = min(entry_rung(highest), top, key=lambda rung: rung.value)
+    if entry.value > state.rung.value:
+        return _move(entry, highest, now_mono_s)
     for violation in violations:
         # A rung gets its hold time to work, and only readings taken afterwards can say that it did not.
         if violation.evidence_mono_s - state.moved_mono_s >= violation.limit.hold_s:

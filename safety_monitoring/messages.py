@@ -170,6 +170,18 @@ class ReadingsClear:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadEnding:
+    """Every lease was just revoked; the processes end now, and LoadEnded follows. Until then their deaths are no crashes.
+
+    Said before anybody is waited for, because a process that cannot be ended keeps LoadEnded back for seconds.
+    """
+
+    cause: StopCause
+    detail: str
+    at_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadEnded:
     """All watched load processes are gone. seconds: from the guardian seeing the cause until the last one was gone."""
 
@@ -211,6 +223,7 @@ REPORTS = Codec(
     WorkerRefused,
     LadderMoved,
     ReadingsClear,
+    LoadEnding,
     LoadEnded,
     DrillEnded,
     GuardianBeat,
@@ -219,5 +232,13 @@ REPORTS = Codec(
 
 Order = WatchWorker | ForgetWorker | Heartbeat | EnterPhase | AskReturn | EndLoad | BeginDrill | Conclude
 Report = (
-    GuardianReady | WorkerWatched | WorkerRefused | LadderMoved | ReadingsClear | LoadEnded | DrillEnded | GuardianBeat
+    GuardianReady
+    | WorkerWatched
+    | WorkerRefused
+    | LadderMoved
+    | ReadingsClear
+    | LoadEnding
+    | LoadEnded
+    | DrillEnded
+    | GuardianBeat
 )

@@ -25,6 +25,7 @@ from baseline_metrics.host_files import (
     process_ids,
     process_stat,
     process_tree,
+    process_user,
     start_ticks,
 )
 from baseline_metrics.samples import Gap, GapReason, Sample
@@ -160,6 +161,16 @@ def test_markers_are_read_from_the_environment(tmp_path: Path) -> None:
         MarkedProcess(pid=42, start_ticks=5, run_id="night-1", role="worker", runs_dir="/r", state_dir="/s"),
     )
     assert isinstance(marked_process(44, root=str(tmp_path)), ProcessGone)
+
+
+def test_the_user_of_a_process_is_its_real_one(tmp_path: Path) -> None:
+    """Read from the status file; a process that is gone, or a file without the line, has none."""
+    write(tmp_path, "42/status", b"Name:\tx\nUid:\t1000\t0\t0\t0\nGid:\t7\t7\t7\t7\n")
+    write(tmp_path, "43/status", b"Name:\tx\n")
+    assert process_user(42, root=str(tmp_path)) == 1000
+    assert process_user(43, root=str(tmp_path)) == ProcessGone(pid=43)
+    assert process_user(44, root=str(tmp_path)) == ProcessGone(pid=44)
+    assert process_user(os.getpid()) == os.getuid()
 
 
 @pytest.mark.process

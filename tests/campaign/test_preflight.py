@@ -4,17 +4,17 @@ import dataclasses
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from baseline_metrics.clock import FakeClock, SystemClock
+from baseline_metrics.clock import Clock, FakeClock, SystemClock
+from baseline_metrics.samples import Gap, GapReason
 from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused
 from campaign.check_rows import CheckRow, CheckState, may_start, ok, render_table, to_json, unknown, warn
 from campaign.planned_night import PlanRefused
-from campaign.preflight import NoPlan, NoTarget, PlannedCampaign, PreflightInputs, run_preflight
-from campaign.preflight_host import (
-    read_host,
-)
+from campaign.preflight import NoPlan, NoTarget, PlannedCampaign, PreflightInputs, run_preflight, this_host
+from campaign.preflight_host import HostView, read_host
 from campaign.target_probe import ProbeAnswered, ProbeFailed, ProbeRequest
 from safety_monitoring import registry
 from safety_monitoring.messages import StopCause
@@ -217,6 +217,41 @@ def test_a_runs_directory_without_write_permission_is_refused(tmp_path: Path, mo
 
     assert row(rows, "runs directory").detail == f"{tmp_path / 'runs'} is not writable"
     assert row(rows, "stop channels").detail == f"{tmp_path / 'state'} is not writable, so PERMIT cannot be created"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "flags", "says"),
+    [(0, 0, "has no size"), (10, os.ST_RDONLY, "mounted read-only"), (10, os.ST_NOSUID | os.ST_RDONLY, "read-only")],
+)
+def test_a_runs_directory_that_cannot_hold_files_is_refused_by_its_own_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, flags: int, says: str
+) -> None:
+    """As a pseudo file system or one mounted read-only; its disk is not looked at, so that nothing else complains."""
+    looked_at: list[str] = []
+
+    def look(path: str, _clock: Clock) -> HostView:
+        looked_at.append(path)
+        return view(disk_free=Gap(reason=GapReason.FAILED, detail="no blocks"))
+
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_blocks=blocks, f_flag=flags))
+    rows = run_preflight(inputs(tmp_path, read_host=look))
+
+    assert says in row(rows, "runs directory").detail
+    assert "--runs-dir" in row(rows, "runs directory").remedy
+    assert [found.name for found in rows if found.blocks] == ["runs directory"]
+    assert looked_at == ["/"]
+
+
+def test_a_real_pseudo_file_system_is_recognized(tmp_path: Path) -> None:
+    """/proc: with the real sensors, one row says what is wrong."""
+    real = dataclasses.replace(
+        inputs(tmp_path, runs_dir=Path("/proc/daybreak-runs"), clock=SystemClock()), read_host=this_host
+    )
+    rows = run_preflight(real)
+
+    assert "/proc has no room for files" in row(rows, "runs directory").detail
+    assert row(rows, "sensors").state is CheckState.OK
+    assert not row(rows, "disk").blocks
 
 
 def test_no_rows_are_no_evidence() -> None:

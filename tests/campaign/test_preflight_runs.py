@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from baseline_metrics.clock import FakeClock
 from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, MarkedProcess, every_marked_process
 from campaign.check_rows import CheckState
-from campaign.preflight_runs import check_last_drill, check_leftovers, check_other_campaigns
+from campaign.preflight_runs import check_last_drill, check_leftovers, check_other_campaigns, check_stop_channels
+from campaign.state_lifetime import LoginPlaces
 from monitoring_logs.journal import Journal
 from monitoring_logs.records import DrillFact
 from safety_monitoring import registry
@@ -100,6 +102,24 @@ def test_processes_of_a_campaign_of_another_registry_are_no_leftovers(tmp_path: 
     assert check_other_campaigns(tmp_path / "their-runs", tmp_path / "state", theirs).blocks
     registry.unregister(str(other), "theirs")
     assert check_leftovers(tmp_path / "state", theirs).blocks
+
+
+def test_a_state_directory_that_logging_out_removes_warns(tmp_path: Path) -> None:
+    """Unless the user lingers, or the directory lies elsewhere: the remedy names both ways."""
+    places = LoginPlaces(runtime=tmp_path / "run-user", linger=tmp_path / "linger")
+    in_session = places.runtime / "1000" / "daybreak"
+    in_session.mkdir(parents=True)
+    link = tmp_path / "state"
+    link.symlink_to(in_session)
+    for state_dir in (in_session, link, in_session / "not-made-yet"):
+        found = check_stop_channels(tmp_path / "runs", state_dir, login_places=places)
+        assert found.state is CheckState.WARN
+        assert "enable-linger" in found.remedy
+        assert "DAYBREAK_STATE_DIR=" in found.remedy
+    assert check_stop_channels(tmp_path / "runs", tmp_path / "kept", login_places=places).state is CheckState.OK
+    places.linger.mkdir()
+    (places.linger / pwd.getpwuid(os.geteuid()).pw_name).touch()
+    assert check_stop_channels(tmp_path / "runs", in_session, login_places=places).state is CheckState.OK
 
 
 def write_drill(runs_dir: Path, *, passed: bool) -> None:

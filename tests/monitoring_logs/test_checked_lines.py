@@ -1,5 +1,6 @@
 """Lines with checksums: whole or recognised as not whole."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,18 @@ def test_a_file_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     AppendFile(str(path)).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_closed_file_is_never_written(tmp_path: Path) -> None:
+    """The number of its descriptor belongs to another file by then: every use is refused, and closing again is fine."""
+    closed = AppendFile(str(tmp_path / "closed"))
+    closed.close()
+    stranger = os.open(tmp_path / "stranger", os.O_RDWR | os.O_CREAT)
+    try:
+        for use in (lambda: closed.append(encode_line({"a": 1})), closed.sync, lambda: closed.size_bytes):
+            with pytest.raises(OSError, match="the file was closed"):
+                use()
+        closed.close()
+        assert os.fstat(stranger).st_size == 0
+    finally:
+        os.close(stranger)

@@ -1,5 +1,6 @@
 """The journal: synced before it returns, readable whatever happened to it."""
 
+import errno
 import os
 import resource
 import signal
@@ -135,6 +136,93 @@ def test_without_any_disk_the_journal_says_so(tmp_path: Path) -> None:
     (tmp_path / "journal_fallback.jsonl").mkdir()
     with pytest.raises(JournalError, match=r"journal\.jsonl cannot be written.*journal_fallback\.jsonl"):
         journal(tmp_path)
+
+
+class FullDisk:
+    """A disk that is full for every file until room is made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, call: str) -> None:
+        self.full = True
+        self.made_room = 0
+        self.helps = True
+        real = getattr(AppendFile, call)
+
+        def refuse(file: AppendFile, *arguments: bytes) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "no space left on device", file.path)
+            real(file, *arguments)
+
+        monkeypatch.setattr(AppendFile, call, refuse)
+
+    def make_room(self) -> None:
+        """What the owner of a ballast does."""
+        self.made_room += 1
+        self.full = not self.helps
+
+
+def full_journal(directory: Path, disk: FullDisk) -> Journal:
+    """A journal whose fallback lies on the same disk."""
+    return Journal(
+        str(directory / "journal.jsonl"),
+        clock=FakeClock(),
+        boot_id="b00t",
+        fallback_path=str(directory / "fallback.jsonl"),
+        make_room=disk.make_room,
+    )
+
+
+def test_a_full_disk_gets_room_and_the_entry_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal stays in its file, once; the fault stays visible, because the campaign has to end."""
+    disk = FullDisk(monkeypatch, call="append")
+    written = full_journal(tmp_path, disk)
+    written.append(JournalKind.EVENT, "Tick", {})
+    assert [entry.name for entry in read_journal(str(tmp_path / "journal.jsonl")).entries] == ["Tick"]
+    assert disk.made_room == 1
+    assert "no space left" in written.fault
+    disk.full = True
+    with pytest.raises(JournalError):
+        written.append(JournalKind.EVENT, "Tock", {})
+    assert disk.made_room == 1
+    written.close()
+
+
+def test_a_sync_that_finds_the_disk_full_moves_to_the_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what the first file holds then; the room is made for the second one."""
+    disk = FullDisk(monkeypatch, call="sync")
+    written = full_journal(tmp_path, disk)
+    written.append(JournalKind.EVENT, "Tick", {})
+    assert [entry.name for entry in read_journal(str(tmp_path / "fallback.jsonl")).entries] == ["Tick"]
+    assert disk.made_room == 1
+    written.close()
+
+
+def test_room_that_does_not_help_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither file takes the entry: nothing may be started any more."""
+    disk = FullDisk(monkeypatch, call="append")
+    disk.helps = False
+    written = full_journal(tmp_path, disk)
+    with pytest.raises(JournalError):
+        written.append(JournalKind.EVENT, "Tick", {})
+    assert disk.made_room == 1
+    written.close()
+
+
+def test_a_journal_without_a_file_writes_into_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first file failed and the fallback cannot be opened: every further entry is refused, and no descriptor reused."""
+    (tmp_path / "fallback.jsonl").mkdir()
+    disk = FullDisk(monkeypatch, call="sync")
+    written = full_journal(tmp_path, disk)
+    with pytest.raises(JournalError, match=r"fallback\.jsonl"):
+        written.append(JournalKind.EVENT, "Tick", {})
+    taken = [os.open(tmp_path / f"stranger-{number}", os.O_RDWR | os.O_CREAT) for number in range(5)]
+    try:
+        with pytest.raises(JournalError, match="journal"):
+            written.append(JournalKind.EVENT, "Tock", {})
+        assert [os.fstat(descriptor).st_size for descriptor in taken] == [0] * 5
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+    written.close()
 
 
 FILL = """

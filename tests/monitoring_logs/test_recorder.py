@@ -198,6 +198,23 @@ def test_a_full_queue_overflows_into_the_spill_file_and_says_so(tmp_path: Path) 
     assert (stats.lost, stats.fault) == (0, "")
 
 
+def test_the_ballast_can_be_released_for_the_journal(tmp_path: Path) -> None:
+    """From any thread, any number of times; the fault is visible, so that the campaign ends in order."""
+    bench = Bench(tmp_path, FakeStore())
+    bench.recorder.start()
+    others = [threading.Thread(target=bench.recorder.release_ballast) for _ in range(4)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join(WAIT_S)
+    assert not (tmp_path / "campaign.db-ballast").exists()
+    assert "released for the journal" in bench.recorder.stats.fault
+    bench.recorder.put(event_at(0, "one"))
+    report = bench.recorder.close(WAIT_S)
+    assert "one" in bench.store.texts()
+    assert report.stats.spilled == 0
+
+
 def test_a_full_disk_releases_the_ballast_and_goes_on(tmp_path: Path) -> None:
     """The batch is committed after all, the database stays in use, and the fault stays visible for the supervisor."""
     store = FakeStore([StoreFault.FULL])

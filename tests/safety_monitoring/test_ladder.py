@@ -40,7 +40,7 @@ def at(rung: Rung, *, moved: float = 1000.0, offered: bool = False) -> LadderSta
 
 def test_the_first_answer_is_to_ease() -> None:
     """A sustained violation halves the load at once."""
-    after, move = climb(at(Rung.CLEAR), [violation()], is_clear=False, now_mono_s=1000.0)
+    after, move = climb(at(Rung.CLEAR), [violation()], is_clear=False, has_load=True, now_mono_s=1000.0)
     assert after == at(Rung.EASE)
     assert move == LadderMove(rung=Rung.EASE, share=0.5, why="cpu over")
 
@@ -49,7 +49,7 @@ def test_the_first_answer_is_to_ease() -> None:
 @pytest.mark.parametrize("rung", [Rung.EASE, Rung.PAUSE, Rung.STOP_PHASE])
 def test_the_next_rung_waits_for_newer_evidence(rung: Rung, evidence: float, *, moves: bool) -> None:
     """A rung gets its hold time; then readings that are newer than that decide."""
-    after, move = climb(at(rung), [violation(evidence=evidence)], is_clear=False, now_mono_s=2000.0)
+    after, move = climb(at(rung), [violation(evidence=evidence)], is_clear=False, has_load=True, now_mono_s=2000.0)
     assert isinstance(move, LadderMove) is moves
     assert after.rung.value == rung.value + (1 if moves else 0)
 
@@ -57,9 +57,33 @@ def test_the_next_rung_waits_for_newer_evidence(rung: Rung, evidence: float, *, 
 def test_the_top_is_the_top() -> None:
     """STOP_CAMPAIGN stays, whatever comes, and no return is offered from it."""
     top = at(Rung.STOP_CAMPAIGN)
-    assert climb(top, [violation(evidence=9999.0)], is_clear=False, now_mono_s=9999.0) == (top, NoMove())
-    assert climb(top, [], is_clear=True, now_mono_s=9999.0) == (top, NoMove())
+    assert climb(top, [violation(evidence=9999.0)], is_clear=False, has_load=True, now_mono_s=9999.0) == (top, NoMove())
+    assert climb(top, [], is_clear=True, has_load=True, now_mono_s=9999.0) == (top, NoMove())
     assert give_back(top, is_clear=True, now_mono_s=9999.0) == (top, NoMove())
+
+
+def test_without_load_nothing_is_stopped() -> None:
+    """A foreign hog while nothing of ours loads walks the ladder to its second rung, and never further."""
+    state, now = at(Rung.CLEAR), 1000.0
+    for _ in range(100):
+        now += 10.0
+        state, _ = climb(state, [violation(evidence=now)], is_clear=False, has_load=False, now_mono_s=now)
+    assert state.rung is Rung.PAUSE
+    reserve = violation(Resource.MEMORY, ViolationKind.RESERVE, evidence=now)
+    state, move = climb(at(Rung.CLEAR), [reserve], is_clear=False, has_load=False, now_mono_s=now)
+    assert isinstance(move, LadderMove)
+    assert move.rung is Rung.PAUSE
+    _, move = climb(state, [reserve], is_clear=False, has_load=True, now_mono_s=now)
+    assert isinstance(move, LadderMove)
+    assert move.rung is Rung.STOP_PHASE, "as soon as there is load, it is stopped"
+
+
+def test_what_a_stopped_phase_did_not_mend_stops_the_campaign() -> None:
+    """Load was taken away for it, so it is our matter: the last rung needs no load."""
+    after, _ = climb(
+        at(Rung.STOP_PHASE), [violation(evidence=1010.0)], is_clear=False, has_load=False, now_mono_s=1010.0
+    )
+    assert after.rung is Rung.STOP_CAMPAIGN
 
 
 @pytest.mark.parametrize(
@@ -79,7 +103,7 @@ def test_what_kills_fast_starts_high(resource: Resource, kind: ViolationKind, ru
     """The first answer depends on how fast the violation can end the host."""
     found = violation(resource, kind)
     assert entry_rung(found) is rung
-    _, move = climb(at(Rung.CLEAR), [violation(), found], is_clear=False, now_mono_s=1000.0)
+    _, move = climb(at(Rung.CLEAR), [violation(), found], is_clear=False, has_load=True, now_mono_s=1000.0)
     assert isinstance(move, LadderMove)
     assert move.rung is rung
 
@@ -87,7 +111,11 @@ def test_what_kills_fast_starts_high(resource: Resource, kind: ViolationKind, ru
 def test_a_faster_danger_does_not_wait_for_the_slower_one() -> None:
     """On a low rung, a violation with a higher entry moves at once."""
     _, move = climb(
-        at(Rung.EASE), [violation(Resource.MEMORY, ViolationKind.RESERVE)], is_clear=False, now_mono_s=1000.0
+        at(Rung.EASE),
+        [violation(Resource.MEMORY, ViolationKind.RESERVE)],
+        is_clear=False,
+        has_load=True,
+        now_mono_s=1000.0,
     )
     assert isinstance(move, LadderMove)
     assert move.rung is Rung.STOP_PHASE
@@ -96,9 +124,9 @@ def test_a_faster_danger_does_not_wait_for_the_slower_one() -> None:
 @pytest.mark.parametrize("rung", [Rung.EASE, Rung.PAUSE, Rung.STOP_PHASE])
 def test_load_returns_with_two_keys(rung: Rung) -> None:
     """Clear readings are said once; the supervisor's question brings the load back, to its full share."""
-    offered, answer = climb(at(rung), [], is_clear=True, now_mono_s=1000.0)
+    offered, answer = climb(at(rung), [], is_clear=True, has_load=True, now_mono_s=1000.0)
     assert answer == OfferReturn()
-    assert climb(offered, [], is_clear=True, now_mono_s=1000.0) == (offered, NoMove())
+    assert climb(offered, [], is_clear=True, has_load=True, now_mono_s=1000.0) == (offered, NoMove())
     after, move = give_back(offered, is_clear=True, now_mono_s=1001.0)
     assert after == at(Rung.CLEAR, moved=1001.0)
     assert isinstance(move, LadderMove)
@@ -113,9 +141,9 @@ def test_asking_alone_moves_nothing(rung: Rung) -> None:
 
 def test_a_relapse_takes_the_offer_back() -> None:
     """If readings leave the clear range before the supervisor asks, the offer is made anew later."""
-    state, _ = climb(at(Rung.EASE), [], is_clear=True, now_mono_s=1000.0)
-    state, _ = climb(state, [], is_clear=False, now_mono_s=1001.0)
-    _, answer = climb(state, [], is_clear=True, now_mono_s=1020.0)
+    state, _ = climb(at(Rung.EASE), [], is_clear=True, has_load=True, now_mono_s=1000.0)
+    state, _ = climb(state, [], is_clear=False, has_load=True, now_mono_s=1001.0)
+    _, answer = climb(state, [], is_clear=True, has_load=True, now_mono_s=1020.0)
     assert answer == OfferReturn()
 
 
@@ -126,15 +154,15 @@ def test_shares_fall_with_the_rungs() -> None:
 
 @given(
     rung=st.sampled_from(list(Rung)),
-    looks=st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0.0, 30.0)), max_size=30),
+    looks=st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans(), st.floats(0.0, 30.0)), max_size=30),
 )
-def test_no_look_ever_lowers_the_rung(rung: Rung, looks: list[tuple[bool, bool, float]]) -> None:
+def test_no_look_ever_lowers_the_rung(rung: Rung, looks: list[tuple[bool, bool, bool, float]]) -> None:
     """Whatever is read, in whatever order, only the supervisor's question brings load back."""
     state = at(rung)
     now = 1000.0
-    for violated, is_clear, passed in looks:
+    for violated, is_clear, has_load, passed in looks:
         now += passed
         found = [violation(evidence=now)] if violated else []
-        after, _ = climb(state, found, is_clear=is_clear and not violated, now_mono_s=now)
+        after, _ = climb(state, found, is_clear=is_clear and not violated, has_load=has_load, now_mono_s=now)
         assert after.rung.value >= state.rung.value
         state = after

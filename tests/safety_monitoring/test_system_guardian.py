@@ -27,11 +27,13 @@ from safety_monitoring.messages import (
     GuardianBeat,
     LadderMoved,
     LoadEnded,
+    LoadEnding,
     ReadingsClear,
     StopCause,
     WorkerRefused,
     WorkerWatched,
 )
+from safety_monitoring.stopping import GRACE_S
 from tests.support.guardian_rig import REPORT_S_MAX, ROOT, Places, Rig, StandInWorker, runs, wait_until_gone
 
 pytestmark = pytest.mark.process
@@ -181,6 +183,19 @@ def test_a_grandchild_in_another_session_is_found(rig: Rig) -> None:
             except OSError:
                 continue
     assert left == []
+
+
+def test_the_cause_is_told_before_anybody_is_ended(rig: Rig) -> None:
+    """A worker that does not leave is not waited for before the supervisor hears why it will die."""
+    worker = rig.worker("--deaf")
+    worker.process.send_signal(signal.SIGSTOP)
+    stop = rig.places.run_dir / "STOP"
+    stop.touch()
+    ending = rig.expect(LoadEnding)
+    assert (ending.cause, ending.detail) == (StopCause.STOP_FILE, str(stop))
+    ended = rig.expect(LoadEnded)
+    assert ending.at_mono_s - ended.seen_mono_s < GRACE_S, "not behind the moment that a worker has to leave"
+    assert ended.seconds >= GRACE_S
 
 
 def test_a_latched_guardian_watches_nobody(rig: Rig) -> None:
@@ -382,6 +397,7 @@ def test_the_ladder_is_climbed_on_real_readings(rig: Rig) -> None:
 
 def test_the_last_rung_is_final(rig: Rig) -> None:
     """From STOP_CAMPAIGN there is no way back, and nobody is watched any more."""
+    rig.worker()
     rig.send(EnterPhase(phase="full", limits=_disk_limit(0.0001)))
     while rig.expect(LadderMoved).rung is not Rung.STOP_CAMPAIGN:
         pass
@@ -389,6 +405,20 @@ def test_the_last_rung_is_final(rig: Rig) -> None:
     rig.workers.append(late)
     rig.send(late.order())
     assert "disk" in rig.expect(WorkerRefused).reason
+
+
+def test_a_host_that_is_full_without_load_is_not_a_reason_to_stop(rig: Rig) -> None:
+    """During an idle baseline or a rest the guardian pauses at most, and a worker of a drill is no load."""
+    worker = rig.worker(drill=True)
+    rig.send(EnterPhase(phase="full", limits=_disk_limit(0.0001)))
+    assert rig.expect(LadderMoved).rung is Rung.EASE
+    assert rig.expect(LadderMoved).rung is Rung.PAUSE
+    for _ in range(4):  # of a second each, which is also the hold time of a rung
+        rig.expect(GuardianBeat)
+    assert rig.conclude() == 0
+    moves = [line["body"] for line in rig.journal() if line["name"] == "LadderMoved"]
+    assert len(moves) == 2
+    worker.wait()
 
 
 def test_a_reader_that_does_not_read_delays_nothing(rig: Rig) -> None:

@@ -49,6 +49,7 @@ from campaign.plan_text import resolved_yaml
 from campaign.planned_night import PlannedNight
 from campaign.preflight import PlannedCampaign
 from campaign.run_directory import RunDirectoryError
+from campaign.state_lifetime import REMEDY, ends_with_session
 
 REPORT_WAIT_S_MAX = 75.0
 """A lost supervisor's report is the guardian's last act, which takes at most 60 s (safety_monitoring)."""
@@ -74,6 +75,7 @@ def run(*, detach: bool, yes: bool, strict: bool, progress: str, **night: Any) -
     """
     request = preparation.night_request(**night)
     preparation.required(preparation.load(request))
+    tell(preparation.source_text(request))
     for run_id in finish_dead_campaigns(control.state_directory(os.environ)):
         tell(f"{run_id} had died; its report is written and it has left the registry")
     demo = demo_for(request)
@@ -179,6 +181,8 @@ def _detached(prepared: PreparedRun, supervisor: subprocess.Popen[bytes], *, sta
             warn(f"the campaign did not register within {REGISTRATION_S_MAX:g} s; it may still come up: look at {log}")
             break
         time.sleep(REGISTRATION_LOOK_S)
+    if ends_with_session(Path(state_dir)):
+        warn(f"stay logged in: logging out removes {state_dir}, and that stops the campaign; to change that: {REMEDY}")
     supervisor.returncode = 0  # it is not waited for; without this, Popen warns that it forgets a running child
     if manner().json:
         emit({"run": prepared.run_id, "run_dir": str(prepared.run_dir)})
