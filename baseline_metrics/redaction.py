@@ -9,7 +9,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 HIDDEN = "[secret]"
@@ -70,6 +70,13 @@ def register_secret(text: str) -> None:
             raise RedactionError(f"more than {SECRETS_MAX} secrets: take some out of the plan")
         forms = {*_literals, *_forms(text)}
         _secrets, _literals = secrets, tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def register_secrets(texts: Iterable[str]) -> None:
+    """Like register_secret for each of them, but those too short to be hidden are left out. Raises RedactionError."""
+    for text in texts:
+        if len(text) >= SECRET_CHARACTERS_MIN:
+            register_secret(text)
 
 
 def forget_secrets() -> None:

@@ -31,7 +31,7 @@ from campaign.housekeeping import Housekeeping
 from campaign.ledger import Ledger
 from campaign.machine import advance
 from campaign.night import TERMINAL, State, first_night
-from campaign.plan_specs import operations_with_secrets, with_secrets
+from campaign.plan_specs import operations_with_secrets, secret_names, with_secrets
 from campaign.processes import Marks
 from campaign.quiet import quiet_check
 from campaign.report_desk import NotWritten, ReportDesk, StillWriting, Written
@@ -78,7 +78,12 @@ class NightRunner:
         self._order = order
         self._run = run
         self._clock = clock
-        self._marks = Marks(run_id=order.night.run_id, runs_dir=order.runs_dir, state_dir=order.state_dir)
+        self._marks = Marks(
+            run_id=order.night.run_id,
+            runs_dir=order.runs_dir,
+            state_dir=order.state_dir,
+            withheld=frozenset(secret_names(order.target, order.operations)),
+        )
         self._state_dir = Path(campaign_directory(order.state_dir, order.night.run_id))
         spare = spare_directory(order.state_dir, order.night.run_id)
         files = files_of(str(run.path))

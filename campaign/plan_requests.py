@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from baseline_metrics.redaction import redact
 from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
-from campaign.plan_types import Duration, HeaderName, HeaderValue, Name, RequestPath, Status
+from campaign.plan_types import Duration, Headers, HeaderValue, Name, RequestPath, Status
 from stress_scenarios.load_plan import NoBody, TextBody
 
 
@@ -22,7 +22,7 @@ class TargetPart(PlanPart):
         Field(max_length=2000, examples=["http://127.0.0.1:8080"], description="Scheme, host and port; no path."),
     ]
     headers: Annotated[
-        dict[HeaderName, HeaderValue],
+        Headers,
         Field(
             default_factory=dict,
             max_length=64,
@@ -56,13 +56,17 @@ class TargetPart(PlanPart):
         except ValueError as error:
             raise ValueError(f'{shown(redact(value))} is not a URL ({error}): write "http://HOST:PORT"') from error
         if parts.scheme not in ("http", "https"):
-            raise ValueError(f'{shown(redact(value))} is not an HTTP address: write "http://HOST:PORT" or "https://HOST"')
+            raise ValueError(
+                f'{shown(redact(value))} is not an HTTP address: write "http://HOST:PORT" or "https://HOST"'
+            )
         if not parts.hostname or port == 0 or not value.isascii() or not value.isprintable() or " " in value:
             raise ValueError(f'{shown(redact(value))} names no host: write "http://HOST:PORT"')
         if "@" in parts.netloc:
             raise ValueError('holds a user name: write it as a header, Authorization: "${env:NAME}"')
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError(f"{shown(redact(value))} holds a path: write it as the path of an operation under scenario")
+            raise ValueError(
+                f"{shown(redact(value))} holds a path: write it as the path of an operation under scenario"
+            )
         return value.rstrip("/")
 
 
@@ -79,7 +83,7 @@ class OperationPart(PlanPart):
     ] = "GET"
     path: Annotated[RequestPath, Field(examples=["/catalogue"], description="Path and query, percent-encoded.")]
     headers: Annotated[
-        dict[HeaderName, HeaderValue],
+        Headers,
         Field(
             default_factory=dict,
             max_length=64,

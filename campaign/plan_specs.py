@@ -1,12 +1,14 @@
 """Makes of a plan what the load processes need, and resolves secrets at the last moment.
 
 The records made from a plan keep ``${env:NAME}`` as it is written, so that they can be stored; the supervisor resolves
-them in memory on their way to a worker's pipe. Pure; launcher and supervisor use it.
+them in memory on their way to a worker's pipe, and what is resolved is hidden from all text of this process. Launcher
+and supervisor use it.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
+from baseline_metrics.redaction import RedactionError, register_secrets
 from baseline_metrics.target_policy import PinnedTarget
 from campaign.plan import Plan
 from campaign.plan_requests import OperationPart
@@ -74,20 +76,38 @@ def _header_fields(headers: Mapping[str, str]) -> tuple[HeaderField, ...]:
 
 
 def _resolved_fields(headers: tuple[HeaderField, ...], environ: Mapping[str, str]) -> tuple[HeaderField, ...]:
-    return tuple(HeaderField(name=header.name, value=_resolved(header, environ)) for header in headers)
+    return tuple(_resolved(header, environ) for header in headers)
 
 
-def _resolved(header: HeaderField, environ: Mapping[str, str]) -> str:
-    def value_of(name: str) -> str:
-        if name not in environ:
-            raise SecretError(
-                f"header {header.name} refers to the environment variable {name}, which is not set: export it"
-            )
-        secret = environ[name]
-        if not secret.isascii() or not secret.isprintable():
-            raise SecretError(
-                f"header {header.name}: the environment variable {name} holds characters that no header can"
-            )
-        return secret
+def _resolved(header: HeaderField, environ: Mapping[str, str]) -> HeaderField:
+    names = ENVIRONMENT_REFERENCE.findall(header.value)
+    secrets = {name: _secret(header.name, name, environ) for name in names}
+    try:
+        register_secrets(secrets.values())
+    except RedactionError as error:
+        raise SecretError(f"header {header.name}: {error}") from error
+    return HeaderField(
+        name=header.name,
+        value=ENVIRONMENT_REFERENCE.sub(lambda found: secrets[found[1]], header.value),
+        secrets=tuple(secrets.values()),
+    )
 
-    return ENVIRONMENT_REFERENCE.sub(lambda found: value_of(found[1]), header.value)
+
+def _secret(header: str, name: str, environ: Mapping[str, str]) -> str:
+    """The variable's value. Raises SecretError, which never quotes it, for one that cannot be sent in a header."""
+    secret = environ.get(name, "")
+    if not secret:
+        raise SecretError(
+            f"header {header} refers to the environment variable {name}, which is not set or is empty: export it"
+        )
+    if secret != secret.strip():
+        raise SecretError(
+            f"header {header}: the environment variable {name} begins or ends with a blank or a line break, which no "
+            f"header may: export {name} without it"
+        )
+    if not secret.isascii() or not secret.isprintable():
+        raise SecretError(
+            f"header {header}: the environment variable {name} holds characters that no header can: "
+            f"export {name} in printable ASCII"
+        )
+    return secret

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from baseline_metrics.refused_value import shown
 from baseline_metrics.units import format_bytes, format_duration, parse_bytes, parse_clock_time, parse_duration_s
+from campaign.plan_part import at_fault
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 """Names become parts of file names, so they are plain."""
@@ -23,6 +24,10 @@ ENVIRONMENT_REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te"})
 """Headers that the engine sets itself from the request; a plan's value could only contradict it."""
+
+_CREDENTIAL_HEADER = re.compile(
+    r"(?:proxy-)?authorization|cookie|.*(?:token|secret|password|api-?key).*", re.IGNORECASE
+)
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _STATUS_CLASS = re.compile(r"[1-5]xx")
@@ -94,12 +99,25 @@ def _check_header_name(value: str) -> str:
 def _check_header_value(value: str) -> str:
     if any(not (character == "\t" or 0x20 <= ord(character) <= 0x7E) for character in value):
         raise ValueError("holds control or non-ASCII characters: write printable ASCII only")
+    if value != value.strip():
+        raise ValueError("begins or ends with a blank, which is no part of a header's value: leave it out")
     rest = ENVIRONMENT_REFERENCE.sub("", value)
     if "${" in rest:
         raise ValueError(
             f'{shown(value)} holds a reference that is not known: write "${{env:NAME}}" for an environment variable'
         )
     return value
+
+
+def _check_credentials(headers: dict[str, str]) -> dict[str, str]:
+    """A plan is stored and shown, so no secret may stand in it. The message does not repeat what was written."""
+    for name, value in headers.items():
+        if _CREDENTIAL_HEADER.fullmatch(name) and value and not ENVIRONMENT_REFERENCE.search(value):
+            example = "Bearer ${env:TOKEN}" if name.lower().endswith("authorization") else "${env:TOKEN}"
+            raise at_fault(
+                name, f'is a credential, and a plan is stored: write "{example}", and export TOKEN before the start'
+            )
+    return headers
 
 
 def _check_status(value: object) -> object:
@@ -127,5 +145,6 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 RequestPath = Annotated[str, Field(max_length=2000), AfterValidator(_check_path)]
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 HeaderValue = Annotated[str, Field(max_length=8000), AfterValidator(_check_header_value)]
+Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_credentials)]
 Status = Annotated[int | str, BeforeValidator(_check_status)]
 """200, or a class of a hundred statuses: 2xx."""

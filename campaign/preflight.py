@@ -10,9 +10,10 @@ from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import every_marked_process
+from baseline_metrics.redaction import redact
 from baseline_metrics.target_policy import PinnedTarget, TargetRefused
 from baseline_metrics.units import format_duration
-from campaign.check_rows import CheckRow, fail, ok, unknown, warn
+from campaign.check_rows import CheckRow, CheckState, fail, ok, unknown, warn
 from campaign.plan import Plan
 from campaign.plan_file import unset_references
 from campaign.plan_specs import SecretError, operation_specs, operations_with_secrets, target_spec, with_secrets
@@ -45,6 +46,14 @@ from campaign.preflight_runs import (
 from campaign.target_probe import Probe, ProbeAnswered, ProbeFailed, ProbeRequest, http_probe
 
 HostReader = Callable[[str, Clock], HostView]
+
+ROOT = Path("/")
+"""Where the sensors look at a disk when the runs directory cannot be used: they have to look somewhere."""
+
+DISK_NOT_LOOKED_AT = unknown(
+    "disk", "not looked at: the runs directory cannot be used", "see runs directory", critical=False
+)
+"""What a disk says about a place that is refused anyway would only distract."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,18 +99,20 @@ class PreflightInputs:
 
 def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
     """All rows, in the order in which a person repairs things. Takes less than 3 s, most of it the probe's when a target hangs."""
-    view = inputs.read_host(str(nearest_directory(inputs.runs_dir)), inputs.clock)
+    runs = _guarded("runs directory", lambda: check_runs_directory(inputs.runs_dir))
+    place = nearest_directory(inputs.runs_dir) if runs.state is CheckState.OK else ROOT
+    view = inputs.read_host(str(place), inputs.clock)
     needs = _needs(inputs.campaign)
     checks: list[tuple[str, Callable[[], CheckRow]]] = [
         ("plan", lambda: _check_plan(inputs.campaign)),
         ("target", lambda: _check_target(inputs)),
-        ("disk", lambda: check_disk(view, needs)),
+        ("disk", lambda: check_disk(view, needs) if runs.state is CheckState.OK else DISK_NOT_LOOKED_AT),
         ("memory", lambda: check_memory(view, needs)),
         ("open files", lambda: check_files(view, needs)),
         ("clock", lambda: check_clock(view)),
         ("power", lambda: check_power(view)),
         ("sensors", lambda: check_sensors(view)),
-        ("runs directory", lambda: check_runs_directory(inputs.runs_dir)),
+        ("runs directory", lambda: runs),
         ("stop channels", lambda: check_stop_channels(inputs.runs_dir, inputs.state_dir)),
         ("latch", lambda: check_latch(inputs.runs_dir, inputs.state_dir)),
         ("last drill", lambda: check_last_drill(inputs.runs_dir, utc_s=view.utc_s)),
@@ -120,7 +131,9 @@ def _guarded(name: str, check: Callable[[], CheckRow]) -> CheckRow:
         return check()
     except Exception as error:  # noqa: BLE001 - one check that breaks must not hide the others
         return unknown(
-            name, f"could not be checked: {type(error).__name__}: {error}", "report this as a fault of the program"
+            name,
+            redact(f"could not be checked: {type(error).__name__}: {error}"),
+            "report this as a fault of the program",
         )
 
 

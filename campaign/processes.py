@@ -28,17 +28,22 @@ class ChannelError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What a child of this campaign carries in its environment, so that it can be found whatever becomes of us."""
+    """What a child of this campaign carries in its environment, so that it can be found whatever becomes of us.
+
+    withheld: variables that no child inherits, because they hold secrets that a worker gets by its pipe and nobody else
+    needs.
+    """
 
     run_id: str
     runs_dir: str
     state_dir: str
+    withheld: frozenset[str] = frozenset()
 
     def environment(self, role: str) -> dict[str, str]:
-        """The child's environment: ours, with the marks and the place of our packages."""
+        """The child's environment: ours without what is withheld, with the marks and the place of our packages."""
         path = os.environ.get("PYTHONPATH", "")
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name not in self.withheld},
             "DAYBREAK_RUN_ID": self.run_id,
             "DAYBREAK_RUNS_DIR": self.runs_dir,
             "DAYBREAK_STATE_DIR": self.state_dir,

@@ -1,7 +1,8 @@
 """One request to a target before the night, to see whether it answers and whether it speaks HTTP.
 
-On the standard library, to the pinned address, bounded in time and bytes. It carries its own User-Agent, so that a
-server's log tells it from load. The launcher's process uses it.
+To the pinned address, bounded in time and bytes. It carries its own User-Agent, so that a server's log tells it from
+load. A refused connection is tried again for a moment, since a target may be just starting. The launcher's process uses
+it.
 """
 
 import contextlib
@@ -9,14 +10,25 @@ import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_fixed
 
 from baseline_metrics.target_policy import PinnedTarget
 from stress_scenarios.load_plan import HeaderField
 
 PROBE_S_MAX = 2.0
-"""For the whole probe. The preflight promises its table within 3 s."""
+"""For the whole probe, attempts and waits together. The preflight promises its table within 3 s."""
+
+ATTEMPTS_MAX = 3
+ATTEMPT_EVERY_S = 0.3
+REFUSED_S_MAX = 1.0
+"""A server that is being started listens within a second; who takes longer is not ready to be loaded."""
+
+_ATTEMPT_S_MIN = 0.1
+"""What an attempt gets at least; a timeout of 0 would mean not to wait at all."""
 
 USER_AGENT = "daybreak-probe"
 
@@ -51,10 +63,17 @@ Probe = Callable[[PinnedTarget, ProbeRequest], ProbeAnswered | ProbeFailed]
 
 
 def http_probe(target: PinnedTarget, request: ProbeRequest) -> ProbeAnswered | ProbeFailed:
-    """Ask once, for real. Never raises for the target's sake."""
+    """Ask, for real; once more only while nobody listens. Never raises for the target's sake."""
+    deadline_mono_s = time.monotonic() + PROBE_S_MAX
+    attempts = Retrying(
+        retry=retry_if_exception_type(ConnectionRefusedError),
+        stop=stop_after_attempt(ATTEMPTS_MAX) | stop_after_delay(REFUSED_S_MAX),
+        wait=wait_fixed(ATTEMPT_EVERY_S),
+        reraise=True,
+    )
     where = f"{target.host} ({target.address}) port {target.port}"
     try:
-        status, server = _ask(target, request)
+        status, server = attempts(_ask, target, request, deadline_mono_s)
     except ConnectionRefusedError:
         return ProbeFailed(reason=f"nothing listens on {where}", remedy="start the server, or correct the URL")
     except ssl.SSLError as error:
@@ -75,10 +94,11 @@ def http_probe(target: PinnedTarget, request: ProbeRequest) -> ProbeAnswered | P
     return ProbeAnswered(status=status, server=server)
 
 
-def _ask(target: PinnedTarget, request: ProbeRequest) -> tuple[int, str]:
+def _ask(target: PinnedTarget, request: ProbeRequest, deadline_mono_s: float) -> tuple[int, str]:
+    left_s = max(_ATTEMPT_S_MIN, deadline_mono_s - time.monotonic())
     expired = threading.Event()
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(socket.create_connection((target.address, target.port), timeout=PROBE_S_MAX))
+        plain = stack.enter_context(socket.create_connection((target.address, target.port), timeout=left_s))
 
         def expire() -> None:
             # The socket's own timeout starts anew with every byte, so a drip of bytes would outlast it.
@@ -86,7 +106,7 @@ def _ask(target: PinnedTarget, request: ProbeRequest) -> tuple[int, str]:
             with contextlib.suppress(OSError):
                 plain.shutdown(socket.SHUT_RDWR)
 
-        timer = threading.Timer(PROBE_S_MAX, expire)
+        timer = threading.Timer(left_s, expire)
         timer.daemon = True
         timer.start()
         stack.callback(timer.cancel)

@@ -26,15 +26,17 @@ class ErrorClass(Enum):
     TOO_LARGE = "too_large"  # the answer exceeds the size limit
     STATUS = "status"  # an answer with a status that the operation does not expect
     CHECK = "check"  # an answer that fails a check of its content
+    CLIENT = "client"  # our own client could not send it; says nothing about the target
     OTHER = "other"  # anything else, with its message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderField:
-    """One header of a request."""
+    """One header of a request. secrets: parts of the value that no text may show; a stored record has none."""
 
     name: str
     value: str
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

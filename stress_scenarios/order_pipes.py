@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from baseline_metrics.codec import MESSAGE_BYTES_MAX
+from baseline_metrics.redaction import redact
 from stress_scenarios.messages import REPORTS, Report, WorkerFault
 from stress_scenarios.process_start import EXIT_OUR_FAULT, EXIT_PERMISSION_GONE
 
@@ -71,6 +72,7 @@ class ReportPipe:
 
     def fault(self, worker: int, detail: str) -> NoReturn:
         """Say why the worker cannot go on, and end it with exit code 70."""
+        detail = redact(detail)
         print(f"worker {worker}: {detail}", file=sys.stderr, flush=True)  # noqa: T201 - its log is its standard error
         try:
             self.send(WorkerFault(worker=worker, detail=detail[:FAULT_CHARACTERS_MAX]))

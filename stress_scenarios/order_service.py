@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
+from baseline_metrics.redaction import RedactionError, register_secrets
 from stress_scenarios.engines.engine import Engine, EngineError
 from stress_scenarios.load_plan import LoadOrder, Paced
 from stress_scenarios.load_run import LoadRun
@@ -126,6 +127,9 @@ class OrderService:
             raise OrderError(f"Prepare of segment {load.segment} while segment {self._state.run.order.segment} runs")
         _check(load)
         try:
+            for headers in (load.target.headers, *(operation.headers for operation in load.operations)):
+                for header in headers:
+                    register_secrets(header.secrets)
             requests = ready_requests(load)
             self._engine.prepare(target=load.target, requests=requests, response_bytes_max=load.response_bytes_max)
             run = LoadRun(
@@ -136,7 +140,7 @@ class OrderService:
                 next_sequence=self._next_sequence,
                 send=self._send,
             )
-        except (EngineError, ScenarioError) as error:
+        except (EngineError, RedactionError, ScenarioError) as error:
             raise OrderError(f"segment {load.segment} cannot be prepared: {error}") from error
         self._state = Ready(run=run)
         gc.collect()

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from baseline_metrics.redaction import redact
 from stress_scenarios.load_plan import ErrorClass, LoadOrder, NoBody, OperationSpec, TargetSpec, TextBody
 from stress_scenarios.messages import ERROR_MESSAGE_CHARACTERS_MAX
 
@@ -96,8 +97,11 @@ def judge_answer(request: ReadyRequest, *, status: int, body: bytes) -> AnswerJu
 
 
 def failure(error: ErrorClass, text: str) -> Failed:
-    """A failure described by someone else's words: numbers (ports, addresses, object ids) are taken out, so that it groups."""
-    return Failed(error=error, message=bounded_message(re.sub(r"0x[0-9a-fA-F]+|\d+", "#", text)))
+    """A failure described by someone else's words: numbers (ports, addresses, object ids) are taken out, so that it groups.
+
+    Secrets go first: without its digits or its end nobody would know one again.
+    """
+    return Failed(error=error, message=bounded_message(re.sub(r"0x[0-9a-fA-F]+|\d+", "#", redact(text))))
 
 
 def bounded_message(text: str) -> str:

@@ -7,6 +7,7 @@ completion is reported as well: a window that is missing later was lost, not qui
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from baseline_metrics.redaction import redact
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.messages import ERROR_GROUPS_MAX, ErrorCount, OperationWindow, WindowReport
@@ -125,7 +126,7 @@ class WindowCounters:
             end_mono_s=end_mono_s,
             operations=tuple(tally.window(operation) for operation, tally in sorted(self._tallies.items())),
             errors=tuple(
-                ErrorCount(operation=operation, error=error, message=message, count=count)
+                ErrorCount(operation=operation, error=error, message=redact(message), count=count)
                 for (operation, error, message), count in self._errors.items()
             ),
             operations_due=gauges.operations_due,

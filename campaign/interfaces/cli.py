@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import click
 
 from campaign.interfaces.exit_codes import Exit
-from campaign.interfaces.output import CommandError, shared_options, warn
+from campaign.interfaces.output import CommandError, refuse, shared_options, warn
 
 PROGRAM = "daybreak"
 
@@ -62,6 +62,9 @@ COMMANDS = {
     "init": LazyCommand(module="beginnings", attribute="init", summary="Write a commented plan to edit."),
     "simulate": LazyCommand(module="beginnings", attribute="simulate", summary="Virtual nights on a fake clock."),
 }
+
+LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "drill", "pause", "resume-load", "hud", "schedule"})
+"""Names that later versions use. A plan of such a name is given as `run NAME`."""
 
 _GLOBAL_FLAGS = frozenset({"--json", "-q", "--quiet", "-v", "--verbose", "--no-color", "-qv", "-vq"})
 _ENDING_FLAGS = frozenset({"-h", "--help", "--version"})
@@ -112,13 +115,18 @@ def root() -> None:
 
 
 def with_command(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the command's name written out: ``run`` when none is given, ``check`` for --check-only."""
+    """The arguments with the command's name written out: ``run`` when none is given, ``check`` for --check-only.
+
+    Refuses (2) the name of a command that this version does not have.
+    """
     written = list(arguments)
     end = written.index("--") if "--" in written else len(written)
     check_only = _CHECK_ONLY in written[:end]
     written = [word for index, word in enumerate(written) if index >= end or word != _CHECK_ONLY]
     first = next((index for index, word in enumerate(written) if word not in _GLOBAL_FLAGS), len(written))
     word = written[first] if first < len(written) else ""
+    if word in LATER_COMMANDS:
+        refuse(f"`{word}` is not part of this version; --help lists its commands")
     if word in COMMANDS:
         return [*written[:first], "check", *written[first + 1 :]] if check_only and word == "run" else written
     if word in _ENDING_FLAGS and not check_only:

@@ -117,6 +117,21 @@ def load(request: NightRequest, *, demo_url: str = "") -> LoadedPlan | NoTargetG
         refuse(str(error))
 
 
+def source_text(request: NightRequest) -> str:
+    """Where the plan and its target come from, in one line: what was found by itself must not stay unseen."""
+    match _plan_file(request):
+        case Path() as path:
+            plan = f"./{OWN_PLAN}" if path == OWN_PLAN else str(path)
+        case NoFile():
+            own = user_file_path()
+            plan = "the demo's own" if request.demo else str(own) if own.is_file() else "the default one"
+    if request.demo:
+        return f"plan: {plan}, target from --demo"
+    if "target" in request.flags:
+        return f"plan: {plan}, target from --target"
+    return f"plan: {plan}, target from DAYBREAK_TARGET" if _target_given(request) else f"plan: {plan}"
+
+
 def _target_given(request: NightRequest) -> bool:
     return "target" in request.flags or bool(os.environ.get("DAYBREAK_TARGET"))
 

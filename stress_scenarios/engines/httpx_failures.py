@@ -1,7 +1,8 @@
 """From an exception under httpx to a class of error: the same words for the same kind of failure.
 
 httpx wraps what happened several times (OSError in anyio's in httpcore's in its own), so the whole chain of causes is
-looked at, and the most telling link names the class. Runs in worker processes.
+looked at, and the most telling link names the class. What quotes our own request is never repeated: a header may hold a
+secret. Runs in worker processes.
 """
 
 import errno
@@ -20,6 +21,15 @@ _CHAIN_LENGTH_MAX = 32
 _NOBODY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 _CLOSED_UNDER_US = ("Server disconnected", "peer closed connection", "without sending")
+
+
+_NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
+    (httpx.LocalProtocolError, "our client refused to send the request: a header or the body breaks HTTP's rules"),
+    (httpx.UnsupportedProtocol, "our client refused to send the request: its URL is not an HTTP address"),
+    (httpx.InvalidURL, "our client refused to send the request: its URL is not valid"),
+    (UnicodeEncodeError, "our client refused to send the request: it holds characters that no request can"),
+)
+"""Refusals of our own client. Their texts quote the request, so each has a fixed sentence instead."""
 
 
 def failure_of(error: Exception) -> Failed:
@@ -67,7 +77,11 @@ def _of_system_error(link: BaseException) -> Failed | None:
 
 
 def _of_httpx_error(error: Exception) -> Failed:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    for kind, sentence in _NOT_SENT:
+        if isinstance(error, kind):
+            return failure(ErrorClass.CLIENT, sentence)
+    name = type(error).__name__
+    text = f"{name}: {error}" if str(error) else name  # of the answer's faults only, see below
     if isinstance(error, httpx.RemoteProtocolError):
         if any(words in str(error) for words in _CLOSED_UNDER_US):
             return failure(ErrorClass.RESET, "the peer closed the connection before its answer was complete")
@@ -76,4 +90,4 @@ def _of_httpx_error(error: Exception) -> Failed:
         return failure(ErrorClass.PROTOCOL, text)
     if isinstance(error, httpx.NetworkError):
         return failure(ErrorClass.RESET, "the connection broke")
-    return failure(ErrorClass.OTHER, text)
+    return failure(ErrorClass.OTHER, f"{name} in our client")  # its text may quote the request

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.interfaces import cli
-from campaign.interfaces.cli import COMMANDS, main, with_command
+from campaign.interfaces.cli import COMMANDS, LATER_COMMANDS, main, with_command
 from campaign.interfaces.exit_codes import Exit
 from campaign.past_runs import REPORT
 from safety_monitoring import registry
@@ -100,6 +100,55 @@ def test_mistyped_command(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     """A word that is neither command nor file is named, with the nearest command."""
     assert main(["statsu"]) == Exit.USAGE
     assert '"statsu" is neither a command nor a plan file: did you mean `status`?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(LATER_COMMANDS))
+def test_a_command_of_a_later_version_is_named_so(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """With and without arguments, exit 2; a plan of that name can still be named to `run`."""
+    for arguments in ([name], [name, "some-run"], ["--json", name, "some-run", "--option"]):
+        assert main(arguments) == Exit.USAGE
+        assert capsys.readouterr().err.startswith(f"`{name}` is not part of this version")
+    assert with_command(["run", name]) == ["run", name]
+
+
+@pytest.mark.parametrize(
+    ("plan_there", "arguments", "source"),
+    [
+        (True, ["--target", "http://127.0.0.1:9"], "plan: ./campaign.yaml, target from --target"),
+        (True, [], "plan: ./campaign.yaml"),
+        (False, ["--target", "http://127.0.0.1:9"], "plan: the default one, target from --target"),
+        (False, ["other.yaml"], "plan: other.yaml"),
+    ],
+)
+def test_the_first_line_names_the_source_of_the_plan(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], source: str, *, plan_there: bool
+) -> None:
+    """Of run, check and plan: a ./campaign.yaml that was found is never used unseen; -q keeps it quiet."""
+    text = "target: {url: 'http://127.0.0.1:9'}\n"
+    (here / "other.yaml").write_text(text)
+    if plan_there:
+        (here / "campaign.yaml").write_text(text)
+    for command in ("plan", "check", "run"):
+        main([command, *arguments])
+        assert capsys.readouterr().err.splitlines()[0] == source
+    main(["plan", "-q", *arguments])
+    assert capsys.readouterr().err == ""
+
+
+def test_the_demo_and_the_environment_are_sources_too(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a user's own settings."""
+    main(["plan", "--demo"])
+    assert capsys.readouterr().err == "plan: the demo's own, target from --demo\n"
+    monkeypatch.setenv("DAYBREAK_TARGET", "http://127.0.0.1:9")
+    main(["plan"])
+    assert capsys.readouterr().err == "plan: the default one, target from DAYBREAK_TARGET\n"
+    own = Path(os.environ["XDG_CONFIG_HOME"]) / "daybreak" / "config.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("seed: 1\n")
+    main(["plan"])
+    assert capsys.readouterr().err == f"plan: {own}, target from DAYBREAK_TARGET\n"
 
 
 def test_missing_plan(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,6 +120,7 @@ def test_a_new_level_needs_all_three_values() -> None:
         ("scenario: [{name: a, path: /, headers: {Host: x}}]", 'scenario.0.headers.Host: "Host" is set by the engine'),
         ('scenario: [{name: a, path: /, headers: {X: "${PW}"}}]', "holds a reference that is not known"),
         ('scenario: [{name: a, path: /, headers: {X: "a\\r\\nB: c"}}]', "holds control or non-ASCII characters"),
+        ('scenario: [{name: a, path: /, headers: {X: "a "}}]', "begins or ends with a blank"),
         ("scenario: [{name: a, path: /}, {name: a, path: /}]", '"a" is the name of scenario.0 already'),
     ],
 )
@@ -200,6 +201,37 @@ def test_a_target_is_an_http_address(url: str, expected: str) -> None:
 
     assert expected in line
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "proxy-authorization", "Cookie", "X-API-Key", "ApiKey", "x-csrf-token"),
+        *("X-Secret-Thing", "Password"),
+    ],
+)
+def test_a_credential_written_out_is_refused(name: str) -> None:
+    """At its place, with what to write instead, and without repeating it: the plan is stored in the run."""
+    for text, path in (
+        (
+            f"target: {{url: http://127.0.0.1, headers: {{{name}: hunter2}}}}\n",
+            f"plan.yaml:1:43 target.headers.{name}: ",
+        ),
+        (TARGET + f"scenario: [{{name: a, path: /, headers: {{{name}: hunter2}}}}]\n", f"scenario.0.headers.{name}: "),
+    ):
+        line = only_problem(text)
+        assert path in line
+        assert "${env:TOKEN}" in line
+        assert "hunter2" not in line
+    assert '"Bearer ${env:TOKEN}"' in only_problem(TARGET[:-2] + ", headers: {Authorization: Bearer x}}\n")
+
+
+@pytest.mark.parametrize(
+    "header", ['Authorization: "Bearer ${env:TOKEN}"', 'X-Api-Key: "${env:K}"', "Accept: x", 'Cookie: ""']
+)
+def test_a_credential_by_reference_is_accepted(header: str) -> None:
+    """So is every header that carries none."""
+    assert plan(f"target: {{url: http://127.0.0.1, headers: {{{header}}}}}\n").target.headers
 
 
 def test_without_a_scenario_the_targets_path_is_the_operation() -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ HANG_S = 20.0
 MARKS = Marks(run_id="20251119T210000Z-test", runs_dir="/srv/runs", state_dir="/srv/state")
 
 Start = Callable[[str], Child]
+
+
+def test_variables_with_secrets_are_not_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What headers refer to stays with the supervisor, whatever the child is; the marks and the rest are handed on."""
+    monkeypatch.setenv("TOKEN", "SecretTokenAbcdef")
+    monkeypatch.setenv("HARMLESS", "1")
+    withholding = replace(MARKS, withheld=frozenset({"TOKEN", "NOT_EVEN_SET"}))
+    for role in ("guardian", "worker", "drill", "reporter"):
+        environment = withholding.environment(role)
+        assert "SecretTokenAbcdef" not in environment.values()
+        assert (environment["HARMLESS"], environment["DAYBREAK_ROLE"]) == ("1", role)
+    assert MARKS.environment("supervisor")["TOKEN"] == "SecretTokenAbcdef"
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import pytest
 
 from baseline_metrics.target_policy import PinnedTarget
 from campaign.target_probe import (
+    ATTEMPTS_MAX,
     PROBE_S_MAX,
+    REFUSED_S_MAX,
     USER_AGENT,
     ProbeAnswered,
     ProbeFailed,
@@ -86,6 +88,32 @@ def test_nobody_listening_is_said() -> None:
 
     assert isinstance(answer, ProbeFailed)
     assert answer.reason == f"nothing listens on shop.internal (127.0.0.1) port {port}"
+
+
+def test_a_target_that_is_just_starting_is_waited_for_and_a_dead_one_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refused connection is tried three times within a second; an answer of any kind is never asked for again."""
+    tries: list[float] = []
+    connect = socket.create_connection
+
+    def refused_at_first(address: tuple[str, int], timeout: float) -> socket.socket:
+        tries.append(time.monotonic())
+        if len(tries) < ATTEMPTS_MAX:
+            raise ConnectionRefusedError
+        return connect(address, timeout)
+
+    monkeypatch.setattr(socket, "create_connection", refused_at_first)
+    with serving(lambda used: used.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as port:
+        assert isinstance(http_probe(pinned(port), REQUEST), ProbeAnswered)
+    assert len(tries) == ATTEMPTS_MAX
+
+    tries.clear()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert isinstance(http_probe(pinned(port), REQUEST), ProbeFailed)
+    assert len(tries) == ATTEMPTS_MAX
+    assert tries[-1] - tries[0] <= REFUSED_S_MAX
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stress_scenarios.engines.engine import EngineError, Exchange
 from stress_scenarios.engines.httpx_engine import HttpxEngine
-from stress_scenarios.load_plan import ErrorClass, LoadOrder, TextBody
+from stress_scenarios.engines.httpx_failures import failure_of
+from stress_scenarios.load_plan import ErrorClass, HeaderField, LoadOrder, TextBody
 from stress_scenarios.scenario import Failed, Passed, ready_requests
 from tests.stress_scenarios.orders import Operation, an_order, target_at
 from tests.stress_scenarios.rude_servers import (
@@ -303,6 +305,33 @@ def test_a_ca_file_that_is_none_is_refused_before_the_load(tmp_path: Path) -> No
         target = target_at(9, scheme="https", ca_file=str(ca_file))
         with pytest.raises(EngineError, match=ca_file.name):
             prepared(replace(an_order(), target=target))
+
+
+@pytest.mark.parametrize("value", ["SecretTokenAbcdef ", "SecretTokenAbcdef\r\nX: y", "SecretTokenÄbcdef", "Secret\0"])
+def test_what_our_own_client_refuses_is_no_failure_of_the_target_and_is_never_quoted(value: str) -> None:
+    """A header that cannot be sent may hold a secret: a fixed sentence stands for it, and a class of its own."""
+    exchanges, engine = against(saying(OK), Operation(headers=(HeaderField(name="X-Query", value=value),)))
+    assert [failed_with(exchange) for exchange in exchanges] == [ErrorClass.CLIENT]
+    assert isinstance(exchanges[0].judgement, Failed)
+    assert "our client refused to send the request" in exchanges[0].judgement.message
+    assert "Secret" not in exchanges[0].judgement.message
+    assert engine.connections.open == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.InvalidURL("Secret"), ErrorClass.CLIENT),
+        (httpx.UnsupportedProtocol("Secret"), ErrorClass.CLIENT),
+        (RuntimeError("Secret"), ErrorClass.OTHER),
+        (httpx.StreamError("Secret"), ErrorClass.OTHER),
+    ],
+)
+def test_words_that_may_quote_the_request_are_not_passed_on(error: Exception, kind: ErrorClass) -> None:
+    """The kind of exception is enough to look for."""
+    failed = failure_of(error)
+    assert failed.error is kind
+    assert "Secret" not in failed.message
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1:9", "127.0.0.1:9", "http://", "http://a\0b:9"])

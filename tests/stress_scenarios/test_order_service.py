@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
+from baseline_metrics.redaction import HIDDEN, forget_secrets
+from stress_scenarios.load_plan import ErrorClass, HeaderField
 from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report, WindowReport
 from stress_scenarios.order_service import ORDERS_WAITING_MAX, OrderError, OrderService
+from stress_scenarios.scenario import Failed
 from tests.stress_scenarios.fake_engine import FakeEngine
 from tests.stress_scenarios.orders import Operation, an_order
 from tests.stress_scenarios.virtual_time import START_S, run_virtually
@@ -179,6 +182,29 @@ def test_an_engine_that_cannot_prepare_ends_the_service_with_its_words(page: Loa
     """What the engine says to change is passed on."""
     with pytest.raises(OrderError, match="write another file"):
         serve(page, PREPARED, engine=FakeEngine(refuse="write another file"))
+
+
+def test_a_secret_of_the_order_is_hidden_from_its_reports(page: LoadPage) -> None:
+    """From Prepare on, in headers of target and operation: a target that echoes a request must not have it stored."""
+    operation = Operation(
+        headers=(HeaderField(name="X-Query", value="q=SecretTokenAbcdef", secrets=("SecretTokenAbcdef",)),)
+    )
+    order = an_order(operation, rate=10.0, hold_s=1.0)
+    field = HeaderField(name="Authorization", value="Bearer AnotherSecret", secrets=("AnotherSecret",))
+    order = replace(order, target=replace(order.target, headers=(field,)))
+    echo = Failed(error=ErrorClass.OTHER, message="you sent SecretTokenAbcdef and AnotherSecret")
+    try:
+        reports = serve(
+            page,
+            (0.0, Prepare(order=order)),
+            (0.1, Go(segment=order.segment, start_mono_s=START_S + 1.0)),
+            (10.0, Leave()),
+            engine=FakeEngine(judge=lambda _: echo),
+        )
+    finally:
+        forget_secrets()
+    messages = {error.message for report in reports if isinstance(report, WindowReport) for error in report.errors}
+    assert messages == {f"you sent {HIDDEN} and {HIDDEN}"}
 
 
 def test_a_bug_during_the_load_ends_the_service(page: LoadPage) -> None:

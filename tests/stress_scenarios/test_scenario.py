@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baseline_metrics.redaction import HIDDEN, forget_secrets, register_secret
 from stress_scenarios.load_plan import ErrorClass, HeaderField, TextBody
 from stress_scenarios.messages import ERROR_MESSAGE_CHARACTERS_MAX
 from stress_scenarios.scenario import (
@@ -122,6 +123,12 @@ def test_a_missing_text_fails_the_check() -> None:
 def test_messages_of_failures_are_bounded_and_group() -> None:
     """Numbers are taken out, control characters too, and the length is limited."""
     assert failure(ErrorClass.OTHER, "port 41234 at 0x7f12ab\n") == failure(ErrorClass.OTHER, "port 5 at 0x1\t")
+    register_secret("hunter2-and-more")
+    try:
+        assert "hunter" not in failure(ErrorClass.OTHER, "x" * 190 + "hunter2-and-more").message  # hidden, then cut
+        assert failure(ErrorClass.OTHER, "got hunter2-and-more 7").message == f"got {HIDDEN} #"
+    finally:
+        forget_secrets()
     long = failure(ErrorClass.OTHER, "x" * 1000).message
     assert len(long) == ERROR_MESSAGE_CHARACTERS_MAX
     assert failure(ErrorClass.OTHER, "x" * ERROR_MESSAGE_CHARACTERS_MAX).message == "x" * ERROR_MESSAGE_CHARACTERS_MAX

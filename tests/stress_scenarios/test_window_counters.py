@@ -1,7 +1,10 @@
 """Windows of one second: every completion in exactly one, no window missing."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from baseline_metrics.redaction import HIDDEN, forget_secrets, register_secret
 from baseline_metrics.samples import Sample
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
@@ -10,6 +13,14 @@ from stress_scenarios.scenario import Failed, Passed
 from stress_scenarios.window_counters import MORE_ERRORS_MESSAGE, LoadGauges, WindowCounters
 
 START_S = 100.0
+
+
+@pytest.fixture
+def secret() -> Iterator[str]:
+    """A literal that this process hides."""
+    register_secret("SecretTokenAbcdef")
+    yield "SecretTokenAbcdef"
+    forget_secrets()
 
 
 class Collected:
@@ -88,6 +99,14 @@ def test_the_last_window_is_as_short_as_it_was() -> None:
     exact = Collected()
     exact.counters.finish(START_S + 1.0, gauges())
     assert len(exact.reports) == 1
+
+
+def test_no_secret_leaves_in_a_message(secret: str) -> None:
+    """Whatever words an engine found for a failure."""
+    collected = Collected()
+    collected.complete(failed=Failed(error=ErrorClass.OTHER, message=f"sent {secret}, got nothing"))
+    collected.counters.turn(START_S + 1.0, gauges())
+    assert [error.message for error in collected.reports[0].errors] == [f"sent {HIDDEN}, got nothing"]
 
 
 @pytest.mark.parametrize(

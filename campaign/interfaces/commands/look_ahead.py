@@ -16,7 +16,7 @@ from campaign.interfaces.checks import check_rows, table_of
 from campaign.interfaces.demo import Demo, demo_for, end_demo
 from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.options import ignored_run_options, night_options
-from campaign.interfaces.output import emit, manner, say, shared_options
+from campaign.interfaces.output import emit, manner, say, shared_options, tell
 from campaign.interfaces.preparation import NightRequest, NoTargetGiven
 from campaign.plan_file import LoadedPlan
 from campaign.plan_text import resolved_yaml
@@ -40,6 +40,8 @@ def check(**night: Any) -> int:
     """
     request = preparation.night_request(**night)
     loaded = preparation.load(request)
+    if isinstance(loaded, LoadedPlan):
+        tell(preparation.source_text(request))
     demo = demo_for(request)  # for the time of the check only: what is probed is real
     try:
         if isinstance(loaded, LoadedPlan) and isinstance(demo, Demo):
@@ -80,6 +82,7 @@ def plan(*, origin: bool, **night: Any) -> int:
     """
     request = preparation.night_request(**night)
     loaded = preparation.required(preparation.load(request))
+    tell(preparation.source_text(request))
     if origin:
         say(resolved_yaml(loaded.plan, loaded.origins))
         return Exit.DONE
