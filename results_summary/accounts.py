@@ -1,19 +1,25 @@
 """On whose account a phase ended as it did: the target's, nobody's, or our own.
 
-Only what the target did may count against it. A broken generator, a lost guardian or a person's stop leaves the question
-open; a phase that was skipped or never reached because of earlier results counts as not passed.
+Only what the target did may count against it. A broken generator, a busy host, a lost guardian, a late night or a person's
+stop leaves the question open; a phase that was skipped or never reached counts as not passed only where the target's own
+numbers were the reason. The reason's text is for people and is not read here.
 Pure; see checks.
 """
 
+from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from typing import assert_never
 
-from baseline_metrics.health import SATURATION, KnownScore
-from monitoring_logs.records import AnchorRecord, CampaignEnd, EndCause, Outcome, PhaseRecord
+from baseline_metrics.health import Health, KnownScore
+from monitoring_logs.records import AnchorRecord, EndCause, NightOrder, Outcome, PhaseRecord
 from results_summary.facts import Absent, Facts
 
 GOOD_SCORE = 90.0
 """A part of the health score at which its objective was met."""
+
+TARGET_PARTS = frozenset({"connectivity", "performance", "latency", "errors", "traffic"})
+"""Parts of a score that speak of the target. The others (system, stability, saturation) speak of the host."""
 
 
 class Account(Enum):
@@ -27,8 +33,8 @@ class Account(Enum):
     OPEN = "open"  # our own fault or an unknown one: nothing is decided
 
 
-def account_of(record: PhaseRecord, facts: Facts) -> Account:
-    """Whose doing the phase's outcome is."""
+def account_of(record: PhaseRecord, facts: Facts, order: NightOrder, *, failing: frozenset[int]) -> Account:
+    """Whose doing the phase's outcome is. failing: indexes of the earlier phases that a judged gate fails."""
     match record.outcome:
         case Outcome.COMPLETED | Outcome.FAILED:
             return Account.MEASURED
@@ -41,7 +47,7 @@ def account_of(record: PhaseRecord, facts: Facts) -> Account:
         case Outcome.SKIPPED:
             return _skipped(record, facts.anchors)
         case Outcome.NOT_REACHED:
-            return _not_reached(facts.end)
+            return Account.NOT_PASSED if _kept_away_by_target(record, facts, order, failing) else Account.OPEN
         case (
             Outcome.INVALID_GENERATOR
             | Outcome.WORKER_CRASHED
@@ -54,27 +60,40 @@ def account_of(record: PhaseRecord, facts: Facts) -> Account:
     assert_never(record.outcome)
 
 
-def _skipped(record: PhaseRecord, anchors: tuple[AnchorRecord, ...]) -> Account:
-    """A phase skipped for want of health counts against the target, unless its parts are unknown or the host was the cause.
+def target_missed(health: Health) -> bool:
+    """Whether a part that speaks of the target is known to have missed its objective, in a score that is known."""
+    return isinstance(health.score, KnownScore) and any(
+        part.name in TARGET_PARTS and isinstance(part.score, KnownScore) and part.score.value < GOOD_SCORE
+        for part in health.parts
+    )
 
-    The host was the cause when saturation is the only part of the anchor's score that missed its objective: the target
-    answered the anchor load as it should, on a host that was busy with something else.
+
+def _skipped(record: PhaseRecord, anchors: tuple[AnchorRecord, ...]) -> Account:
+    """A phase skipped for want of health counts against the target only if its own part of the anchor's score was low.
+
+    Otherwise the target answered the anchor load as it should, on a host that was busy with something else.
     """
     if not isinstance(record.health_at_arming, KnownScore):
         return Account.OPEN
-    parts = next((anchor.health.parts for anchor in anchors if anchor.segment == record.anchor_segment), ())
-    missed = {
-        part.name for part in parts if not (isinstance(part.score, KnownScore) and part.score.value >= GOOD_SCORE)
-    }
-    return Account.OPEN if missed == {SATURATION} or not parts else Account.NOT_PASSED
+    missed = any(anchor.segment == record.anchor_segment and target_missed(anchor.health) for anchor in anchors)
+    return Account.NOT_PASSED if missed else Account.OPEN
 
 
-def _not_reached(end: CampaignEnd | Absent) -> Account:
-    if isinstance(end, Absent):
-        return Account.OPEN
-    match end.cause:
-        case EndCause.FINISHED | EndCause.FAILURES | EndCause.HEALTH_REFUSED | EndCause.GUARDIAN_STOP:
-            return Account.NOT_PASSED
+def _kept_away_by_target(record: PhaseRecord, facts: Facts, order: NightOrder, failing: frozenset[int]) -> bool:
+    """Whether the target is known to be the reason why the night did not come to this phase.
+
+    A phase that health allowed and that was not reached in a finished night found the rest of the window too short: the
+    night was late, which is our own doing.
+    """
+    if isinstance(facts.end, Absent):
+        return False
+    match facts.end.cause:
+        case EndCause.FINISHED | EndCause.HEALTH_REFUSED:
+            return _forbidden_by_target(record, facts, order)
+        case EndCause.FAILURES:
+            return _forbidden_by_target(record, facts, order) or _failed_before(record, facts, order, failing)
+        case EndCause.GUARDIAN_STOP:
+            return _forbidden_by_target(record, facts, order) or _stopped_before(record, facts, order)
         case (
             EndCause.OPERATOR_STOP
             | EndCause.EMERGENCY_STOP
@@ -83,5 +102,40 @@ def _not_reached(end: CampaignEnd | Absent) -> Account:
             | EndCause.SUPERVISOR_LOST
             | EndCause.RUNNER_FAULT
         ):
-            return Account.OPEN
-    assert_never(end.cause)
+            return False
+    assert_never(facts.end.cause)
+
+
+def _forbidden_by_target(record: PhaseRecord, facts: Facts, order: NightOrder) -> bool:
+    """Whether the baseline's health allowed fewer phases than up to this one, because of the target's own parts."""
+    if isinstance(facts.baseline, Absent) or not target_missed(facts.baseline.health):
+        return False
+    included = [phase.index for phase in order.phases if not phase.cut]
+    return record.index in included[facts.baseline.phases_allowed :]
+
+
+def _failed_before(record: PhaseRecord, facts: Facts, order: NightOrder, failing: frozenset[int]) -> bool:
+    """Whether each of the failures that halted the night is the target's; one of ours among them leaves it open."""
+    failures = tuple(islice(_reached_before(record, facts, order), order.consecutive_failures_max))
+    return len(failures) == order.consecutive_failures_max and all(
+        not isinstance(before, Absent)
+        and before.outcome in {Outcome.FAILED, Outcome.SKIPPED}
+        and before.index in failing
+        for before in failures
+    )
+
+
+def _stopped_before(record: PhaseRecord, facts: Facts, order: NightOrder) -> bool:
+    """Whether the guardian's stop hit the load of the last phase that ran; without load it is the host's doing."""
+    last = next(_reached_before(record, facts, order), Absent(reason="no phase ran before"))
+    return not isinstance(last, Absent) and last.outcome is Outcome.SAFETY_STOP
+
+
+def _reached_before(record: PhaseRecord, facts: Facts, order: NightOrder) -> Iterator[PhaseRecord | Absent]:
+    """The phases before this one, backwards, without those that were not reached either; a lost record is Absent."""
+    for phase in reversed(order.phases):
+        if phase.cut or phase.index >= record.index:
+            continue
+        before = facts.phase(phase.index)
+        if isinstance(before, Absent) or before.outcome is not Outcome.NOT_REACHED:
+            yield before

@@ -45,8 +45,9 @@ def not_run(order: PhaseOrder, record: PhaseRecord) -> int:
 def succeeded_bounds(record: PhaseRecord, measure: SegmentMeasure, *, unknown: int) -> Bounds | Contradiction:
     """How many operations may have succeeded, of those started and ``unknown`` ones more.
 
-    A completion whose window is missing counts as failed at the low end and as succeeded at the high end. Operations
-    that were given up (abandoned) are known not to have succeeded.
+    A completion whose window is missing counts as failed at the low end and as succeeded at the high end. So does a
+    failure that our own side made, or whose kind is not in the record: the target is not known to have failed it.
+    Operations that were given up (abandoned) are known not to have succeeded.
     """
     started, abandoned = record.load.operations_started, record.load.operations_abandoned
     bounds = Bounds(lowest=0.0, highest=float(started - abandoned + unknown))
@@ -57,7 +58,8 @@ def succeeded_bounds(record: PhaseRecord, measure: SegmentMeasure, *, unknown: i
         bounds = bounds.within(
             Bounds(lowest=float(ledger.succeeded), highest=float(ledger.succeeded + missing + unknown))
         )
-    return bounds
+    without_ours = float(started - abandoned - measure.failures_known + unknown)
+    return Bounds(lowest=bounds.lowest, highest=max(bounds.highest, without_ours))
 
 
 def response_mean_bounds(

@@ -6,8 +6,8 @@ Pure; see checks.
 from baseline_metrics.estimates import wilson_interval
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Reading, Sample
-from monitoring_logs.records import EndCause, GateSpec, Meta, Outcome, PhaseOrder
-from results_summary.accounts import Account, account_of
+from monitoring_logs.records import EndCause, GateSpec, GuardianEvent, Meta, Outcome, PhaseOrder
+from results_summary.accounts import Account, target_missed
 from results_summary.bounds import Bounds, Contradiction, operations_at_most, succeeded_bounds
 from results_summary.facts import Absent, Facts
 from results_summary.findings import GateResult, Interval, NoInterval, OperationsTally, PhaseState, State
@@ -19,13 +19,20 @@ NO_INTERVAL = NoInterval()
 
 
 def baseline_health(spec: GateSpec, facts: Facts) -> GateResult:
-    """The score before the first phase; an unknown score answers nothing."""
+    """The score before the first phase; an unknown score answers nothing, and neither does a low one of the host alone."""
     if isinstance(facts.baseline, Absent):
         return unanswered(spec, detail=f"no baseline: {facts.baseline.reason}")
     match facts.baseline.health.score:
         case KnownScore(value=score):
-            state = State.PASS if score >= spec.threshold else State.FAIL
-            return _answer(spec, observed=Sample(value=score), state=state, detail="before the first phase")
+            state, detail = State.PASS, "before the first phase"
+            if score < spec.threshold and target_missed(facts.baseline.health):
+                state = State.FAIL
+            elif score < spec.threshold:
+                state = State.UNKNOWN
+                detail = (
+                    f"the score was {score:g}, and no part that speaks of the target was low: the host was the cause"
+                )
+            return _answer(spec, observed=Sample(value=score), state=state, detail=detail)
         case UnknownScore(reason=reason):
             return unanswered(spec, detail=f"the baseline's health is unknown: {reason}")
 
@@ -45,12 +52,16 @@ def phases_passed(spec: GateSpec, states: tuple[PhaseState, ...]) -> GateResult:
     return _answer(spec, observed=Sample(value=lowest), state=state, detail=detail)
 
 
-def operations_by_phase(meta: Meta, facts: Facts, measures: dict[int, SegmentMeasure]) -> tuple[OperationsTally, ...]:
-    """What is known of the operations of each planned phase."""
-    return tuple(_tally(order, facts, measures) for order in meta.order.phases if not order.cut)
+def operations_by_phase(
+    meta: Meta, facts: Facts, measures: dict[int, SegmentMeasure], accounts: dict[int, Account]
+) -> tuple[OperationsTally, ...]:
+    """What is known of the operations of each planned phase. accounts: of each phase that has a record, by its index."""
+    return tuple(_tally(order, facts, measures, accounts) for order in meta.order.phases if not order.cut)
 
 
-def _tally(order: PhaseOrder, facts: Facts, measures: dict[int, SegmentMeasure]) -> OperationsTally:
+def _tally(
+    order: PhaseOrder, facts: Facts, measures: dict[int, SegmentMeasure], accounts: dict[int, Account]
+) -> OperationsTally:
     load_per_s = order.connections * order.operations_per_s
 
     def nothing_known(total: int) -> OperationsTally:
@@ -61,7 +72,7 @@ def _tally(order: PhaseOrder, facts: Facts, measures: dict[int, SegmentMeasure])
     record = facts.phase(order.index)
     if isinstance(record, Absent):
         return nothing_known(operations_at_most(order))
-    account = account_of(record, facts)
+    account = accounts[order.index]
     started, unknown = record.load.operations_started, 0
     if account in {Account.OPEN, Account.STOPPED_BY_PERSON, Account.STOPPED_BY_GUARDIAN}:
         unknown = max(0, operations_at_most(order) - started)
@@ -118,22 +129,23 @@ def _share_percent(tallies: tuple[OperationsTally, ...]) -> Bounds:
 
 
 def no_guardian_stop(spec: GateSpec, meta: Meta, facts: Facts) -> GateResult:
-    """Stops are seen in the phases' outcomes, the guardian's own moves and the campaign's end; absence needs all of them."""
+    """Stops are seen in the phases' outcomes, the guardian's own moves and the campaign's end; absence needs all of them.
+
+    A stop counts against the target only while a phase made load: without one, something else filled the host.
+    """
     moves = tuple(move for move in facts.guardian if move.rung.value >= Rung.STOP_PHASE.value)
     stopped = tuple(record for record in facts.phases if record.outcome is Outcome.SAFETY_STOP)
     ended = not isinstance(facts.end, Absent) and facts.end.cause is EndCause.GUARDIAN_STOP
-    count = max(len(moves), len(stopped), int(ended))
-    if count:
-        if stopped:
-            detail = f"phase {stopped[0].name}: {stopped[0].reason}"
-        elif moves:
-            detail = moves[0].why
-        else:
-            assert not isinstance(facts.end, Absent)
-            detail = facts.end.detail
+    under_load = tuple(move for move in moves if _under_load(move, facts))
+    if stopped or under_load:
+        count = max(len(under_load), len(stopped))
+        detail = f"phase {stopped[0].name}: {stopped[0].reason}" if stopped else under_load[0].why
         return _answer(spec, observed=Sample(value=float(count)), state=State.FAIL, detail=detail)
     if isinstance(facts.end, Absent):
         return unanswered(spec, detail=f"the campaign's end is not in the record: {facts.end.reason}")
+    if moves or ended:
+        why = moves[0].why if moves else facts.end.detail
+        return unanswered(spec, detail=f"the guardian stopped while no phase made load, the host was the cause: {why}")
     if facts.end.cause in {EndCause.GUARDIAN_LOST, EndCause.SUPERVISOR_LOST, EndCause.RUNNER_FAULT}:
         return unanswered(spec, detail=f"{facts.end.cause.value}: {facts.end.detail}")
     unrecorded = tuple(
@@ -144,6 +156,13 @@ def no_guardian_stop(spec: GateSpec, meta: Meta, facts: Facts) -> GateResult:
     eases = sum(1 for move in facts.guardian if move.rung in {Rung.EASE, Rung.PAUSE})
     return _answer(
         spec, observed=Sample(value=0.0), state=State.PASS, detail=f"the guardian eased or paused {eases} times"
+    )
+
+
+def _under_load(move: GuardianEvent, facts: Facts) -> bool:
+    """Whether a phase made load when the guardian moved."""
+    return any(
+        record.segment >= 0 and record.start_mono_s <= move.at_mono_s <= record.end_mono_s for record in facts.phases
     )
 
 

@@ -1,6 +1,7 @@
 """How much load the target was seen to carry: a bracket of what was tested, with nothing read into the space between.
 
-Phases are ordered by their requested load. An estimate between tested levels would be a model, not an observation.
+Phases are ordered by their requested load. An estimate between tested levels would be a model, not an observation, and
+a phase that made no load tested nothing: it is left out.
 Pure; the report's first tile comes from here.
 """
 
@@ -32,7 +33,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtLeast:
-    """Every tested load passes up to this one; the ceiling was not found. above_open: higher phases stayed undecided."""
+    """Every tested load passes up to this one; the ceiling was not found. above_open: higher ones stayed undecided or did not run."""
 
     passing: LoadLevel
     above_open: bool
@@ -58,9 +59,13 @@ Capacity = Between | AtLeast | Below | CapacityUnknown
 
 def capacity(phases: tuple[PhaseState, ...]) -> Capacity:
     """The bracket. Phases of the same load count as one level, which passes only if all of them do."""
+    if not phases:
+        return CapacityUnknown(reason="no phase was planned")
+    highest_planned = max(phase.load_per_s for phase in phases)
+    phases = tuple(phase for phase in phases if phase.ran)
     levels = sorted({phase.load_per_s for phase in phases})
     if not levels:
-        return CapacityUnknown(reason="no phase was planned")
+        return CapacityUnknown(reason="no phase made load")
     states = {load: _level_state(tuple(p for p in phases if p.load_per_s == load)) for load in levels}
     passing: float | None = None
     for load in levels:
@@ -71,7 +76,7 @@ def capacity(phases: tuple[PhaseState, ...]) -> Capacity:
     if failing is None:
         if passing is None:
             return CapacityUnknown(reason="no tested load, from the lowest up, is known to pass or to fail")
-        return AtLeast(passing=_level(phases, passing), above_open=passing < levels[-1])
+        return AtLeast(passing=_level(phases, passing), above_open=passing < highest_planned)
     higher_passed = any(load > failing and states[load] is State.PASS for load in levels)
     if passing is None:
         return Below(failing=_level(phases, failing), higher_passed=higher_passed)

@@ -98,7 +98,7 @@ def _document(night: Timeline, zone: ZoneInfo, height: float, parts: list[str]) 
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
         'aria-labelledby="night-title night-words" font-family="system-ui, sans-serif" font-size="11">'
     )
-    title = f"The night from {start:%Y-%m-%d %H:%M} to {end:%H:%M}, {escape(zone.key)}"
+    title = f"The night from {start:%Y-%m-%d %H:%M} to {end:%H:%M}, {escape(wording.zone(zone.key, end.tzname() or zone.key))}"
     words = (
         "Load, response time, errors, health, host and guardian over time. "
         f"Phases: {escape(described) or 'none'}. The tables below say the same in text."
@@ -237,7 +237,7 @@ def _axis(night: Timeline, zone: ZoneInfo, top: float, grid_top: float) -> Itera
         tick += step
     end = datetime.fromtimestamp(night.start_utc_s + night.length_s, UTC).astimezone(zone)
     names = " to ".join(dict.fromkeys((start.tzname() or "", end.tzname() or "")))
-    words = f"local time {zone.key} ({names}), from {start:%Y-%m-%d}"
+    words = f"local time {wording.zone(zone.key, names)}, from {start:%Y-%m-%d}"
     if night.marks_left_out:
         words += f"; {night.marks_left_out} further moves of the guardian are not drawn"
     yield label(LEFT, top + 29, words)

@@ -37,14 +37,21 @@ def check(facts: Facts, meta: Meta) -> Checked:
     """Answer every gate of the order, in its order."""
     measures = {segment.record.segment: measure(segment) for segment in facts.segments}
     by_gate: dict[str, GateResult] = {}
-    running = tuple(order for order in meta.order.phases if not order.cut)
-    for order in running:
-        for spec in _specs_of(meta, order):
-            by_gate[spec.gate] = _set_aside(spec, _phase_result(spec, order, facts, measures))
-    states = tuple(
-        phase_state(order, facts, tuple(by_gate[spec.gate] for spec in _specs_of(meta, order))) for order in running
-    )
-    operations = operations_by_phase(meta, facts, measures)
+    accounts: dict[int, Account] = {}
+    found: list[PhaseState] = []
+    for order in meta.order.phases:  # in their order: on whose account one was not reached depends on those before it
+        if order.cut:
+            continue
+        record = facts.phase(order.index)
+        if not isinstance(record, Absent):
+            failing = frozenset(phase.index for phase in found if phase.state is State.FAIL)
+            accounts[order.index] = account_of(record, facts, meta.order, failing=failing)
+        specs = _specs_of(meta, order)
+        for spec in specs:
+            by_gate[spec.gate] = _set_aside(spec, _phase_result(spec, order, facts, measures, accounts))
+        found.append(phase_state(order, facts, tuple(by_gate[spec.gate] for spec in specs)))
+    states = tuple(found)
+    operations = operations_by_phase(meta, facts, measures, accounts)
     results = []
     for spec in meta.order.gates:
         if spec.gate not in by_gate:
@@ -60,6 +67,7 @@ def check(facts: Facts, meta: Meta) -> Checked:
 
 def phase_state(order: PhaseOrder, facts: Facts, results: tuple[GateResult, ...]) -> PhaseState:
     """A phase fails with any of its judged gates, and passes with all of them if it ran to its end."""
+    record = facts.phase(order.index)
 
     def state(state: State, why: str) -> PhaseState:
         return PhaseState(
@@ -67,6 +75,7 @@ def phase_state(order: PhaseOrder, facts: Facts, results: tuple[GateResult, ...]
             name=order.name,
             connections=order.connections,
             load_per_s=order.connections * order.operations_per_s,
+            ran=isinstance(record, Absent) or record.segment >= 0,
             state=state,
             why=why,
         )
@@ -76,7 +85,6 @@ def phase_state(order: PhaseOrder, facts: Facts, results: tuple[GateResult, ...]
         for result in judged:
             if result.state is wanted:
                 return state(wanted, f"{result.spec.rule}: {result.detail}")
-    record = facts.phase(order.index)
     if isinstance(record, Absent):
         return state(State.UNKNOWN, record.reason)
     if not judged:
@@ -105,11 +113,17 @@ def _set_aside(spec: GateSpec, result: GateResult) -> GateResult:
             return result
 
 
-def _phase_result(spec: GateSpec, order: PhaseOrder, facts: Facts, measures: dict[int, SegmentMeasure]) -> GateResult:
+def _phase_result(
+    spec: GateSpec,
+    order: PhaseOrder,
+    facts: Facts,
+    measures: dict[int, SegmentMeasure],
+    accounts: dict[int, Account],
+) -> GateResult:
     record = facts.phase(order.index)
     if isinstance(record, Absent):
         return unanswered(spec, detail="the phase has no record yet" if facts.partial else record.reason)
-    account = account_of(record, facts)
+    account = accounts[order.index]
     if account is Account.OPEN:
         return unanswered(spec, detail=f"{record.outcome.value}: {record.reason}")
     if account is Account.NOT_PASSED:

@@ -10,6 +10,9 @@ import unicodedata
 CHARACTERS_MAX = 300
 """An error message of two lines of a table; what is longer is cut and says so."""
 
+NAME_CHARACTERS_MAX = 64
+"""A phase's or operation's name in a table."""
+
 _SCAN_MAX = 4 * CHARACTERS_MAX
 """No more of a text is looked at: escape sequences shrink it at most about fourfold, and 10 MB must not cost seconds."""
 

@@ -17,6 +17,7 @@ from results_summary.cleaning import clean
 from results_summary.facts import Absent
 from results_summary.findings import GateResult, Interval, State
 from results_summary.measures import SegmentMeasure, coverage_percent, response_figures
+from results_summary.shortfalls import shortfalls
 from results_summary.verdict import exit_code
 from results_summary.view import ReportView
 
@@ -72,6 +73,17 @@ def campaign_document(assessment: Assessment, view: ReportView) -> Json:
             for row in view.errors
         ],
         "guardian": _guardian(assessment),
+        "shortfalls": [
+            {
+                "phase": short.phase + 1,
+                "name": short.name,
+                "kind": short.kind.value,
+                "asked": short.asked,
+                "achieved": short.achieved,
+                "words": short.words,
+            }
+            for short in shortfalls(assessment)
+        ],
         "unknowns": list(view.unknowns),
         "problems": list(view.problems),
         "environment": {row.name: row.value for row in view.environment},
@@ -132,13 +144,15 @@ def phase_document(order: PhaseOrder, assessment: Assessment) -> Json:
         "ended_at": timestamp(record.end_utc_s),
         "health_at_arming": _score(record.health_at_arming),
         "eased_s": record.eased_s,
-        "achieved": _load(record.load),
+        "achieved": {**_load(record.load), "hold_s_planned": order.hold_s},
     }
     segment = assessment.facts.segment(record.segment)
     if not isinstance(segment, Absent) and record.segment in assessment.measures:
         document["measured"] = {
             **_measured(assessment.measures[record.segment]),
-            "coverage_percent": _reading(coverage_percent(segment, ramp_s=order.ramp_s, hold_s=order.hold_s)),
+            "coverage_percent": _reading(
+                coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested)
+            ),
         }
     return document
 

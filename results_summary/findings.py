@@ -55,12 +55,16 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseState:
-    """Whether a planned phase passed. load_per_s: requested operations per second, which orders phases by load."""
+    """Whether a planned phase passed. load_per_s: requested operations per second, which orders phases by load.
+
+    ran: False only when the record says that the phase made no load.
+    """
 
     index: int
     name: str
     connections: int
     load_per_s: float
+    ran: bool
     state: State
     why: str
 

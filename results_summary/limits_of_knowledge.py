@@ -50,11 +50,20 @@ def _whole_night(assessment: Assessment) -> list[str]:
 
 
 def _capacity(assessment: Assessment) -> list[str]:
-    tested = max((phase.load_per_s for phase in assessment.phases if phase.state is not State.UNKNOWN), default=0.0)
+    tested = max(
+        (phase.load_per_s for phase in assessment.phases if phase.ran and phase.state is not State.UNKNOWN), default=0.0
+    )
     match assessment.capacity:
         case Between(passing=passing, failing=failing, higher_passed=higher_passed):
             bracket = f"{passing.operations_per_s:g} and {failing.operations_per_s:g} operations/s"
-            sentences = [f"Capacity lies between {bracket}; nothing was tested in between."]
+            between = any(
+                phase.ran and passing.operations_per_s < phase.load_per_s < failing.operations_per_s
+                for phase in assessment.phases
+            )
+            tested_between = "what was tested in between is undecided, or lies above what is"
+            sentences = [
+                f"Capacity lies between {bracket}; {tested_between if between else 'nothing was tested in between'}."
+            ]
             if higher_passed:
                 sentences.append("A higher load passed although a lower one failed: the bracket is doubtful.")
             return sentences
@@ -94,7 +103,9 @@ def _missing_windows(assessment: Assessment) -> list[str]:
         segment = facts.segment(record.segment)
         if isinstance(segment, Absent):
             continue
-        known = wording.reading_percent(coverage_percent(segment, ramp_s=order.ramp_s, hold_s=order.hold_s))
+        known = wording.reading_percent(
+            coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested)
+        )
         if known not in {"100.0 %", wording.UNKNOWN}:
             short.append(f"{order.name} {known}")
     if not short:

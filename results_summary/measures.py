@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from baseline_metrics.estimates import percentile_rank_interval, samples_needed
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from results_summary.facts import SegmentFacts
+from results_summary.generator import is_ours, is_saturated
 from stress_scenarios.histogram import Histogram, HistogramError
 
 
@@ -45,11 +46,19 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentMeasure:
-    """Both ledgers of a segment, and the mean response time of each second that had a success, seconds."""
+    """Both ledgers of a segment, and the mean response time of each second that had a success, seconds.
+
+    clear, saturated: numbers of the seconds in which our own generator kept up, or did not. failures_known: failures whose
+    kind is in the record and that our own side did not make; failures_ours: those that it made.
+    """
 
     seconds: Ledger
     minutes: Ledger
     second_means_s: tuple[float, ...]
+    clear: frozenset[int]
+    saturated: frozenset[int]
+    failures_known: int
+    failures_ours: int
 
     @property
     def fuller(self) -> Ledger:
@@ -81,7 +90,17 @@ def measure(facts: SegmentFacts) -> SegmentMeasure:
         ((row.succeeded, row.failed, row.response_succeeded) for _, row in sorted(seconds.items())), means
     )
     by_minute = _add_up(((row.succeeded, row.failed, row.response_succeeded) for _, row in sorted(minutes.items())), [])
-    return SegmentMeasure(seconds=by_second, minutes=by_minute, second_means_s=tuple(means))
+    saturated = frozenset(number for number, row in seconds.items() if is_saturated(row))
+    ours = sum(group.count for group in facts.errors if is_ours(group.error.value))
+    return SegmentMeasure(
+        seconds=by_second,
+        minutes=by_minute,
+        second_means_s=tuple(means),
+        clear=frozenset(seconds) - saturated,
+        saturated=saturated,
+        failures_known=sum(group.count for group in facts.errors) - ours,
+        failures_ours=ours,
+    )
 
 
 def windows_expected(*, ramp_s: float, hold_s: float) -> int:

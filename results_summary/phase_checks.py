@@ -22,7 +22,14 @@ from results_summary.bounds import (
     succeeded_bounds,
 )
 from results_summary.findings import GateResult, Interval, NoInterval, State, Unit
+from results_summary.generator import GeneratorSeconds, generator_seconds
 from results_summary.measures import SegmentMeasure, estimable_quantile, quantile_interval_s
+
+SHORTENED_S_MIN = 0.5
+"""Less than this is rounding of the schedule, and no window of a second is lost by it."""
+
+_MADE_BY_GENERATOR = frozenset({GateKind.PHASE_ACHIEVED, GateKind.PHASE_RESPONSE, GateKind.PHASE_RESPONSE_P99})
+"""Gates that a generator at its own limit fails without the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,16 @@ class PhaseEvidence:
         if self.account in {Account.STOPPED_BY_PERSON, Account.STOPPED_BY_GUARDIAN}:
             return not_run(self.order, self.record)
         return 0
+
+    @property
+    def generator(self) -> GeneratorSeconds:
+        """How our own generator fared."""
+        return generator_seconds(self.order, self.record, clear=self.measure.clear, saturated=self.measure.saturated)
+
+    @property
+    def shortened(self) -> bool:
+        """Whether the night was late and less time was asked for than was planned."""
+        return self.record.load.hold_s_requested < self.order.hold_s - SHORTENED_S_MIN
 
 
 def phase_gate(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
@@ -211,15 +228,25 @@ def _achieved(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
 
 
 def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
-    """A failure that is not the target's decides nothing."""
+    """A failure that is not the target's decides nothing, and neither does the success of less load than was planned."""
+    kind = result.spec.kind
+    if result.state is State.PASS and kind is GateKind.PHASE_ACHIEVED and evidence.shortened:
+        ran_s, planned_s = evidence.record.load.hold_s_requested, evidence.order.hold_s
+        return _undecided(result, f"ran {ran_s:.1f} of {planned_s:.1f} s, the night was late")
     if result.state is not State.FAIL:
         return result
     if evidence.account is Account.EASED:
-        why = f"the guardian eased the load for {evidence.record.eased_s:.1f} s: the host was the cause"
-    elif evidence.account is Account.STOPPED_BY_PERSON and result.spec.kind is GateKind.PHASE_ACHIEVED:
-        why = "a person stopped the campaign during this phase"
-    else:
-        return result
+        return _undecided(
+            result, f"the guardian eased the load for {evidence.record.eased_s:.1f} s: the host was the cause"
+        )
+    if evidence.account is Account.STOPPED_BY_PERSON and kind is GateKind.PHASE_ACHIEVED:
+        return _undecided(result, "a person stopped the campaign during this phase")
+    if kind in _MADE_BY_GENERATOR and not evidence.generator.kept_up:
+        return _undecided(result, evidence.generator.words)
+    return result
+
+
+def _undecided(result: GateResult, why: str) -> GateResult:
     return GateResult(
         spec=result.spec,
         observed=result.observed,
@@ -238,6 +265,8 @@ def _missing_words(evidence: PhaseEvidence, *, bounds: Bounds, state: State, uni
         words.append(f"{load.operations_abandoned} given up while draining")
     if missing:
         words.append(f"{missing} completions lie in windows that are missing")
+    if evidence.measure.failures_ours:
+        words.append(f"{evidence.measure.failures_ours} failures were made by our own side")
     if evidence.unknown_operations:
         words.append(f"the load was cut short by up to {evidence.unknown_operations} operations")
     if state is State.UNKNOWN:

@@ -42,8 +42,13 @@ def render_markdown(view: ReportView) -> str:
 def render_text(view: ReportView) -> str:
     """At most 24 lines of at most 80 columns."""
     lines = [_heading(view)]
+    place = 1
     for label, words, lines_max in _text_blocks(view):
         lines.extend(_block(label, words, lines_max))
+        if label == "phases":
+            place = len(lines)
+    if view.shortfalls and len(lines) < TEXT_LINES_MAX:
+        lines[place:place] = _block("short", _shortfalls_words(view), 1)
     return "\n".join(lines[:TEXT_LINES_MAX]) + "\n"
 
 
@@ -114,6 +119,11 @@ def _phases_words(view: ReportView) -> str:
     if len(others) > _PHASES_NAMED_MAX:
         words += f" and {len(others) - _PHASES_NAMED_MAX} more"
     return words
+
+
+def _shortfalls_words(view: ReportView) -> str:
+    first, *others = view.shortfalls
+    return f"{first}; and {len(others)} more" if others else first
 
 
 def _block(label: str, words: str, lines_max: int) -> list[str]:

@@ -13,6 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from baseline_metrics.host_files import marked_processes
+from monitoring_logs.ballast import ballast_path
+from monitoring_logs.export import write_timeline
+from monitoring_logs.reader import RunReader
+from monitoring_logs.run_files import files_of
 from results_summary import minimal
 from results_summary.assessment import Assessment, assess
 from results_summary.cleaning import clean, file_name_part
@@ -32,6 +37,7 @@ MARKDOWN = "campaign_summary.md"
 CAMPAIGN = "autonomous_campaign_report.json"
 BASELINE = "comprehensive_baseline_report.json"
 JUNIT = "junit.xml"
+TIMELINE = "timeline.csv.gz"
 PHASE = "phase_report_{number}_{name}.json"
 
 NICENESS = 19
@@ -44,7 +50,7 @@ USAGE = "usage: python -m results_summary.reporter RUN_DIR [--partial] [--strict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPaths:
-    """What was written. phases: one file per phase, in order."""
+    """What was written. phases: one file per phase, in order. timeline: only written for a night that is over."""
 
     folder: Path
     html: Path
@@ -53,6 +59,7 @@ class ReportPaths:
     campaign: Path
     baseline: Path
     junit: Path
+    timeline: Path
     phases: tuple[Path, ...]
 
 
@@ -72,9 +79,13 @@ def build_report(run_dir: Path | str, *, partial: bool = False) -> ReportPaths:
     """
     run_dir = Path(run_dir)
     folder = run_dir / FOLDER
+    if not partial:
+        _free_leftover_room(run_dir)
     assessment = assess(load_facts(run_dir, partial=partial))
     contents, phase_names = _contents(assessment)
     _make(folder)
+    if not partial:
+        _write_timeline(run_dir, folder / TIMELINE)
     for name, content in contents.items():
         write_whole(folder / name, content)
     sync_folder(folder)
@@ -86,17 +97,18 @@ def build_report(run_dir: Path | str, *, partial: bool = False) -> ReportPaths:
         campaign=folder / CAMPAIGN,
         baseline=folder / BASELINE,
         junit=folder / JUNIT,
+        timeline=folder / TIMELINE,
         phases=tuple(folder / name for name in phase_names),
     )
 
 
 def verdict_of(run_dir: Path | str, *, strict: bool = False) -> VerdictOf:
     """Judge a run from its record, writing nothing. strict: fit with limits counts as not fit."""
-    assessment = assess(load_facts(Path(run_dir), partial=False))
+    judged = _judged(Path(run_dir))
     return VerdictOf(
-        verdict=assessment.judgement.verdict,
-        why=clean(assessment.judgement.why),
-        exit_code=exit_code(assessment.judgement.verdict, assessment.end.cause, strict=strict),
+        verdict=judged.verdict,
+        why=judged.why,
+        exit_code=judged.exit_code_strict if strict else judged.exit_code,
     )
 
 
@@ -145,8 +157,38 @@ def _contents(assessment: Assessment) -> tuple[dict[str, str], tuple[str, ...]]:
     return contents, tuple(phases)
 
 
+def _judged(run_dir: Path) -> minimal.Judged:
+    """The one place where a verdict is made from a run directory, for the report that fails and for the exit code."""
+    assessment = assess(load_facts(run_dir, partial=False))
+    verdict, cause = assessment.judgement.verdict, assessment.end.cause
+    return minimal.Judged(
+        verdict=verdict,
+        why=clean(assessment.judgement.why),
+        exit_code=exit_code(verdict, cause, strict=False),
+        exit_code_strict=exit_code(verdict, cause, strict=True),
+    )
+
+
+def _write_timeline(run_dir: Path, path: Path) -> None:
+    """The night as a table, before the page that names it. Raises ReportWriteError."""
+    reader = RunReader(run_dir)
+    try:
+        write_timeline(reader, str(path))
+    except OSError as error:
+        raise ReportWriteError(
+            f"{path} could not be written: {error.strerror}; make room, then run `report` for this run again"
+        ) from error
+    finally:
+        reader.close()
+        Path(f"{path}.new").unlink(missing_ok=True)  # what a full disk left behind
+
+
 def _write_minimal(run_dir: Path, error: Exception, *, partial: bool) -> int:
-    document = minimal.document(run_dir, error, partial=partial)
+    try:
+        judged = _judged(run_dir)
+    except Exception as second:  # noqa: BLE001 - what broke the report may break the judgement too; it must be said
+        judged = minimal.not_judged(second)
+    document = minimal.document(run_dir, error, judged, partial=partial)
     try:
         folder = run_dir / FOLDER
         _make(folder)
@@ -156,6 +198,18 @@ def _write_minimal(run_dir: Path, error: Exception, *, partial: bool) -> int:
     except ReportWriteError as failure:
         sys.stderr.write(f"no report could be written: {failure}\n")
     return EXIT_OUR_FAULT
+
+
+def _free_leftover_room(run_dir: Path) -> None:
+    """Remove the ballast that a dead supervisor left: it was held back for the end of the campaign, and that is now."""
+    ballast = Path(ballast_path(files_of(str(run_dir)).database))
+    if not ballast.is_file():
+        return
+    run_id = run_dir.resolve().name
+    if any(process.role == "supervisor" for process in marked_processes(run_id)):
+        return  # it releases it by itself
+    with contextlib.suppress(OSError):
+        ballast.unlink()
 
 
 def _make(folder: Path) -> None:

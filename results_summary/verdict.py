@@ -12,7 +12,7 @@ from typing import assert_never
 
 from monitoring_logs.records import EndCause, GateKind
 from results_summary.campaign_checks import operations_state
-from results_summary.capacity import Between, capacity
+from results_summary.capacity import AtLeast, Between, capacity
 from results_summary.findings import GateResult, OperationsTally, PhaseState, State
 from results_summary.sentences import gate_sentence
 
@@ -161,7 +161,7 @@ def _why(verdict: Verdict, judged: tuple[GateResult, ...], phases: tuple[PhaseSt
             return f"All {len(judged)} judged gates pass, in {len(phases)} phases."
         case Verdict.FIT_WITH_LIMITS:
             found = capacity(phases)
-            holds = f"{found.passing.operations_per_s:g}" if isinstance(found, Between) else "the lower"
+            holds = f"{found.passing.operations_per_s:g}" if isinstance(found, Between | AtLeast) else "the lower"
             failing = gate_sentence(_first(judged, State.FAIL), phases)
             return f"Everything up to {holds} operations/s holds; above it, {failing}."
         case Verdict.NOT_FIT:

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, Sample
 from baseline_metrics.units import format_duration
-from monitoring_logs.records import AnchorRecord, GateSpec, Outcome, PhaseOrder, PhaseRecord, SegmentKind
+from monitoring_logs.records import AnchorRecord, GateSpec, PhaseOrder, SegmentKind
 from results_summary import wording
 from results_summary.assessment import Assessment
-from results_summary.cleaning import clean
+from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
 from results_summary.facts import Absent, SegmentFacts
 from results_summary.findings import GateResult, Interval, NoInterval, State
 from results_summary.measures import coverage_percent, response_figures
@@ -39,9 +39,6 @@ ERROR_ROWS_MAX = 50
 
 MOVE_ROWS_MAX = 100
 """Moves of the guardian shown; the first ones say why, the count says how often."""
-
-NAME_CHARACTERS_MAX = 64
-"""A phase's or operation's name in a table."""
 
 DASH = "-"
 
@@ -186,7 +183,7 @@ def baseline_facts(assessment: Assessment) -> tuple[NamedValue, ...]:
     for sensor, mean in sorted(baseline.host_means.items()):
         noise = baseline.noise_cv.get(sensor)
         spread = "" if noise is None else f", varies by {100 * noise:.0f} %"
-        rows.append(NamedValue(name=clean(sensor), value=f"{mean:,.4g}{spread}"))
+        rows.append(NamedValue(name=clean(sensor), value=f"{mean:{',.0f' if abs(mean) >= 10_000 else ',.4g'}}{spread}"))
     rows.extend(
         NamedValue(name=clean(sensor), value=f"unknown: {clean(reason)}")
         for sensor, reason in sorted(baseline.gaps.items())
@@ -194,42 +191,9 @@ def baseline_facts(assessment: Assessment) -> tuple[NamedValue, ...]:
     return tuple(rows)
 
 
-def shortfalls(assessment: Assessment) -> tuple[str, ...]:
-    """Where less load was made than was asked for: connections, operations, time."""
-    facts = assessment.facts
-    if isinstance(facts.meta, Absent):
-        return ()
-    found = []
-    for order in facts.meta.order.phases:
-        record = facts.phase(order.index)
-        if order.cut:
-            found.append(f"{_name(order)} was cut before the night: {clean(order.cut)}")
-        elif not isinstance(record, Absent):
-            found.extend(f"{_name(order)}: {words}" for words in _short_of(order, record))
-    return tuple(found)
-
-
 def local_time(at_utc_s: float, zone: ZoneInfo) -> str:
     """Time of day in the plan's zone, to the second."""
     return f"{datetime.fromtimestamp(at_utc_s, UTC).astimezone(zone):%H:%M:%S}"
-
-
-def _short_of(order: PhaseOrder, record: PhaseRecord) -> list[str]:
-    load = record.load
-    if record.outcome in {Outcome.SKIPPED, Outcome.NOT_REACHED}:
-        return [f"not run ({record.outcome.value}: {clean(record.reason)})"]
-    words = []
-    if load.connections_opened < load.connections_requested:
-        words.append(f"{load.connections_opened} of {load.connections_requested} connections were opened")
-    if load.operations_started < 0.98 * load.operations_requested:
-        words.append(
-            f"{wording.count(load.operations_started)} of {wording.count(load.operations_requested)} operations were started"
-        )
-    if load.hold_s_achieved < 0.98 * order.hold_s:
-        words.append(f"held for {format_duration(load.hold_s_achieved)} of {format_duration(order.hold_s)}")
-    if record.eased_s > 0:
-        words.append(f"the guardian eased the load for {format_duration(record.eased_s)}")
-    return words
 
 
 def _gate_row(result: GateResult, assessment: Assessment) -> GateRow:
@@ -289,7 +253,7 @@ def _phase_row(order: PhaseOrder, assessment: Assessment) -> PhaseRow:
         p95=_tail(figures.p95_s),
         p99=_tail(figures.p99_s),
         errors=wording.count(known.failed + load.operations_abandoned),
-        coverage=wording.reading_percent(coverage_percent(segment, ramp_s=order.ramp_s, hold_s=order.hold_s)),
+        coverage=wording.reading_percent(coverage_percent(segment, ramp_s=order.ramp_s, hold_s=load.hold_s_requested)),
         outcome=record.outcome.value,
         reason=clean(record.reason) or DASH,
         state=state_badge(state),

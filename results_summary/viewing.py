@@ -19,6 +19,7 @@ from results_summary.cleaning import clean
 from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.limits_of_knowledge import what_it_cannot_say
+from results_summary.shortfalls import shortfalls
 from results_summary.timeline import timeline
 from results_summary.verdict import Verdict, exit_code
 from results_summary.view import Badge, NamedValue, ReportView, Tile, Tone
@@ -32,7 +33,6 @@ from results_summary.view_tables import (
     move_rows,
     phase_rows,
     protection_rows,
-    shortfalls,
 )
 from safety_monitoring.limits import Rung
 
@@ -70,7 +70,7 @@ def view(assessment: Assessment) -> ReportView:
         gates=gate_rows(assessment),
         gates_words=_gates_words(assessment),
         phases=phase_rows(assessment),
-        shortfalls=shortfalls(assessment),
+        shortfalls=tuple(short.sentence for short in shortfalls(assessment)),
         anchors=anchor_rows(assessment, zone),
         anchors_words=_anchors_words(assessment),
         baseline_score=_baseline_words(assessment),
@@ -124,13 +124,13 @@ def _night_words(assessment: Assessment, zone: ZoneInfo) -> str:
     end, meta = assessment.end, assessment.facts.meta
     until = datetime.fromtimestamp(end.ended_utc_s, UTC).astimezone(zone)
     if isinstance(meta, Absent):
-        return f"until {until:%Y-%m-%d %H:%M} {zone.key}"
+        return f"until {until:%Y-%m-%d %H:%M} {wording.zone(zone.key, until.tzname() or zone.key)}"
     start = datetime.fromtimestamp(meta.order.planned_start_utc_s, UTC).astimezone(zone)
     lasted_s = max(0.0, end.ended_utc_s - meta.order.planned_start_utc_s)
     pattern = "%H:%M" if start.date() == until.date() else "%Y-%m-%d %H:%M"
     planned = meta.order.compressed_to_s or meta.order.window_s
     return (
-        f"{start:%Y-%m-%d %H:%M} to {until:{pattern}} {zone.key} ({until.tzname()}), "
+        f"{start:%Y-%m-%d %H:%M} to {until:{pattern}} {wording.zone(zone.key, until.tzname() or zone.key)}, "
         f"{format_duration(lasted_s)} of {format_duration(planned)}"
     )
 

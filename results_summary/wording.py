@@ -37,6 +37,11 @@ def rate(value: float) -> str:
     return f"{value:,.0f}/s" if value >= 100 else f"{value:.3g}/s"
 
 
+def zone(key: str, abbreviation: str) -> str:
+    """A zone's IANA name with its abbreviation, once when both say the same: Europe/Berlin (CET), UTC."""
+    return abbreviation if key.rpartition("/")[2] == abbreviation else f"{key} ({abbreviation})"
+
+
 def score(value: Score) -> str:
     """A health score, one decimal."""
     match value:

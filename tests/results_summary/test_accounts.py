@@ -1,14 +1,28 @@
-"""Whose doing it was: a phase that was skipped on a busy host does not count against the target."""
+"""Whose doing it was: only what the target did may count against it."""
 
 import dataclasses
 
 import pytest
 
-from baseline_metrics.health import SATURATION, HealthPart, KnownScore, Score, UnknownScore
-from monitoring_logs.records import Outcome
-from results_summary.accounts import GOOD_SCORE, Account, account_of
+from baseline_metrics.health import (
+    SATURATION,
+    BaselineInputs,
+    GoldenSignals,
+    HealthPart,
+    KnownScore,
+    Score,
+    UnknownScore,
+    baseline_health,
+    running_health,
+)
+from baseline_metrics.samples import Sample
+from monitoring_logs.records import EndCause, Meta, Outcome
+from results_summary.accounts import GOOD_SCORE, TARGET_PARTS, Account, account_of
+from results_summary.assessment import assess
 from results_summary.facts import Absent, Facts
-from tests.support.night import Night, Phase, make_facts
+from results_summary.findings import State
+from results_summary.verdict import Verdict
+from tests.support.night import Night, Phase, eight_phases, make_facts
 
 
 def skipped_night(*, health: Score, parts: dict[str, Score]) -> Facts:
@@ -26,7 +40,8 @@ def account(facts: Facts) -> Account:
     """The account of the night's only phase."""
     record = facts.phase(0)
     assert not isinstance(record, Absent)
-    return account_of(record, facts)
+    assert isinstance(facts.meta, Meta)
+    return account_of(record, facts, facts.meta.order, failing=frozenset())
 
 
 GOOD = KnownScore(value=GOOD_SCORE)
@@ -63,3 +78,162 @@ def test_a_skip_whose_anchor_is_lost_leaves_the_question_open() -> None:
 def test_unknown_health_leaves_the_question_open() -> None:
     """A skip for want of readings says nothing about the target."""
     assert account(skipped_night(health=UnknownScore(reason="no readings"), parts={})) is Account.OPEN
+
+
+def test_the_parts_of_real_scores_are_sorted_into_target_and_host() -> None:
+    """Every part that the scores are made of speaks of the target or of the host; a renamed part is noticed here."""
+    reading = Sample(value=1.0)
+    baseline = baseline_health(
+        BaselineInputs(
+            memory_percent=reading,
+            cpu_percent=reading,
+            disk_percent=reading,
+            operations_succeeded=1,
+            operations_failed=0,
+            response_s_mean=reading,
+            response_s_slo=1.0,
+            response_s_limit=2.0,
+            noise_cv=reading,
+        ),
+        at_mono_s=0.0,
+    )
+    running = running_health(
+        GoldenSignals(
+            response_s=reading,
+            response_s_slo=1.0,
+            response_s_limit=2.0,
+            error_percent=reading,
+            error_percent_slo=1.0,
+            error_percent_limit=2.0,
+            achieved_share=reading,
+            memory_percent=reading,
+            memory_percent_limit=80.0,
+            cpu_percent=reading,
+            cpu_percent_limit=85.0,
+        ),
+        at_mono_s=0.0,
+    )
+    names = {part.name for part in (*baseline.parts, *running.parts)}
+    assert names == TARGET_PARTS | {"system", "stability", SATURATION}
+
+
+def refused(*, cause: EndCause, low_part: str, score: float = 42.0) -> Night:
+    """A night that the baseline's health allowed less of than was planned."""
+    reached = {42.0: 0, 75.0: 4, 85.0: 6}[score]
+    phases = tuple(
+        phase if index < reached else dataclasses.replace(phase, outcome=Outcome.NOT_REACHED)
+        for index, phase in enumerate(eight_phases(hold_s=6.0))
+    )
+    return Night(phases=phases, cause=cause, baseline_health=KnownScore(value=score), low_part=low_part)
+
+
+@pytest.mark.parametrize(
+    ("cause", "score"), [(EndCause.HEALTH_REFUSED, 42.0), (EndCause.FINISHED, 75.0), (EndCause.FINISHED, 85.0)]
+)
+@pytest.mark.parametrize(
+    ("low_part", "state"),
+    [
+        ("connectivity", State.FAIL),
+        ("performance", State.FAIL),
+        ("system", State.UNKNOWN),
+        ("stability", State.UNKNOWN),
+    ],
+)
+def test_phases_that_the_baselines_health_forbade_count_by_its_part(
+    cause: EndCause, score: float, low_part: str, state: State
+) -> None:
+    """A slow or failing target forbids phases on its own account; a busy or noisy host leaves them undecided."""
+    assessment = assess(make_facts(refused(cause=cause, low_part=low_part, score=score)))
+
+    assert assessment.phases[-1].state is state
+
+
+def test_a_host_that_is_busy_before_the_night_is_inconclusive() -> None:
+    """Refused for the system part alone: nothing is known about the target."""
+    host = assess(make_facts(refused(cause=EndCause.HEALTH_REFUSED, low_part="system")))
+    target = assess(make_facts(refused(cause=EndCause.HEALTH_REFUSED, low_part="connectivity")))
+
+    assert (host.judgement.verdict, target.judgement.verdict) == (Verdict.INCONCLUSIVE, Verdict.NOT_FIT)
+
+
+def test_a_refusal_whose_baseline_is_lost_or_unknown_is_inconclusive() -> None:
+    """Without a known score nobody can say whose fault the refusal was."""
+    facts = make_facts(refused(cause=EndCause.HEALTH_REFUSED, low_part="performance"))
+    assert not isinstance(facts.baseline, Absent)
+    unknown = dataclasses.replace(facts.baseline.health, score=UnknownScore(reason="no memory reading"))
+    bare = dataclasses.replace(facts.baseline.health, parts=())
+
+    for baseline in (
+        Absent(reason="lost"),
+        dataclasses.replace(facts.baseline, health=unknown),
+        dataclasses.replace(facts.baseline, health=bare),
+    ):
+        less = assess(dataclasses.replace(facts, baseline=baseline))
+        assert less.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_window_that_became_too_short_is_our_own_lateness() -> None:
+    """The target passed everything it was asked; a phase that did not fit any more is undecided."""
+    *first, last = eight_phases(hold_s=6.0)
+    late = Night(phases=(*first, dataclasses.replace(last, outcome=Outcome.NOT_REACHED)))
+
+    assessment = assess(make_facts(late))
+
+    assert assessment.phases[-1].state is State.UNKNOWN
+    assert assessment.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def halted(*outcomes: Outcome, failing: bool = True) -> Facts:
+    """A night halted after failures with these outcomes, before its last phase."""
+    share = 0.5 if failing else 1.0
+    phases = tuple(
+        Phase(name=f"p{index}", outcome=outcome, hold_s=6.0, health=KnownScore(value=40.0), success_share=share)
+        for index, outcome in enumerate(outcomes)
+    )
+    last = Phase(name="last", outcome=Outcome.NOT_REACHED)
+    return make_facts(Night(phases=(*phases, last), cause=EndCause.FAILURES))
+
+
+FAILED, SKIPPED, INVALID = Outcome.FAILED, Outcome.SKIPPED, Outcome.INVALID_GENERATOR
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        ((FAILED, FAILED, FAILED), State.FAIL),
+        ((FAILED, SKIPPED, FAILED), State.FAIL),
+        ((INVALID, FAILED, FAILED, FAILED), State.FAIL),
+        ((FAILED, INVALID, FAILED), State.UNKNOWN),
+        ((FAILED, FAILED, Outcome.WORKER_HUNG), State.UNKNOWN),
+        ((FAILED, FAILED, Outcome.SAFETY_STOP), State.UNKNOWN),
+        ((FAILED, FAILED), State.UNKNOWN),
+        ((FAILED, Outcome.NOT_REACHED, FAILED, FAILED), State.FAIL),
+    ],
+)
+def test_a_halt_after_failures_counts_only_if_all_of_them_are_the_targets(
+    outcomes: tuple[Outcome, ...], state: State
+) -> None:
+    """Three failures halt this night; one of ours among them leaves what followed undecided."""
+    assert assess(halted(*outcomes)).phases[-1].state is state
+
+
+def test_failed_phases_whose_gates_hold_do_not_count_for_what_followed() -> None:
+    """The outcome alone is the supervisor's hurried view; the gates decide."""
+    assert assess(halted(FAILED, FAILED, FAILED, failing=False)).phases[-1].state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_lost_record_among_the_failures_leaves_what_followed_open(index: int) -> None:
+    """Less evidence never makes more of a halt."""
+    facts = halted(FAILED, FAILED, FAILED)
+    less = dataclasses.replace(facts, phases=tuple(record for record in facts.phases if record.index != index))
+
+    assert assess(less).phases[-1].state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(("before", "state"), [(Outcome.SAFETY_STOP, State.FAIL), (Outcome.COMPLETED, State.UNKNOWN)])
+def test_what_a_guardian_stop_left_out_counts_only_if_it_hit_a_phase(before: Outcome, state: State) -> None:
+    """A stop while nothing of ours ran is the host's doing."""
+    phases = (Phase(outcome=before, ran_share=0.5 if state is State.FAIL else 1.0), Phase(outcome=Outcome.NOT_REACHED))
+
+    assert assess(make_facts(Night(phases=phases, cause=EndCause.GUARDIAN_STOP))).phases[1].state is state

@@ -9,9 +9,17 @@ WORDS = {"p": State.PASS, "f": State.FAIL, "u": State.UNKNOWN}
 
 
 def phases(states: str, loads: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)) -> tuple[PhaseState, ...]:
-    """One phase per letter, with rising loads."""
+    """One phase per letter, with rising loads; a capital letter made no load."""
     return tuple(
-        PhaseState(index=index, name=f"p{index}", connections=index + 1, load_per_s=load, state=WORDS[letter], why="")
+        PhaseState(
+            index=index,
+            name=f"p{index}",
+            connections=index + 1,
+            load_per_s=load,
+            ran=letter.islower(),
+            state=WORDS[letter.lower()],
+            why="",
+        )
         for index, (letter, load) in enumerate(zip(states, loads, strict=False))
     )
 
@@ -66,3 +74,14 @@ def test_phases_of_one_load_are_one_level() -> None:
     found = capacity(phases("pfp", (2.0, 2.0, 1.0)))
     assert isinstance(found, Between)
     assert (found.passing.operations_per_s, found.failing.operations_per_s) == (1.0, 2.0)
+
+
+def test_a_phase_that_never_ran_is_no_failing_load() -> None:
+    """Skipped or never reached, it tested nothing: the ceiling is not found, and higher loads stay open."""
+    found = capacity(phases("ppFF"))
+    assert isinstance(found, AtLeast)
+    assert (found.passing.operations_per_s, found.above_open) == (2.0, True)
+    found = capacity(phases("pFfF"))
+    assert isinstance(found, Between)
+    assert (found.passing.operations_per_s, found.failing.operations_per_s) == (1.0, 4.0)
+    assert isinstance(capacity(phases("FFUU")), CapacityUnknown)

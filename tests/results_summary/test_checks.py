@@ -6,12 +6,14 @@ import pytest
 
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Sample
-from monitoring_logs.records import EndCause, GateKind, Meta, Outcome, PhaseRecord
+from monitoring_logs.records import EndCause, GateKind, GuardianEvent, Meta, Outcome, PhaseRecord
 from results_summary.assessment import assess
 from results_summary.facts import Absent, Facts
 from results_summary.findings import GateResult, Interval, State
 from results_summary.gates import gates_sha256
+from results_summary.verdict import Verdict, exit_code
 from safety_monitoring.limits import Rung
+from stress_scenarios.load_plan import ErrorClass
 from tests.support.night import Night, Phase, eight_phases, make_facts, without
 
 
@@ -158,8 +160,9 @@ def test_a_skipped_phase_has_not_passed() -> None:
     ("cause", "state"),
     [
         (EndCause.FINISHED, State.FAIL),
-        (EndCause.FAILURES, State.FAIL),
         (EndCause.HEALTH_REFUSED, State.FAIL),
+        (EndCause.FAILURES, State.FAIL),
+        (EndCause.GUARDIAN_STOP, State.FAIL),
         (EndCause.OPERATOR_STOP, State.UNKNOWN),
         (EndCause.EMERGENCY_STOP, State.UNKNOWN),
         (EndCause.SUPERVISOR_LOST, State.UNKNOWN),
@@ -167,9 +170,10 @@ def test_a_skipped_phase_has_not_passed() -> None:
     ],
 )
 def test_a_phase_that_was_not_reached_counts_by_whose_doing_it_was(cause: EndCause, state: State) -> None:
-    """Not reached because of the target or of time is not passed; because of a person or of us it is unknown."""
+    """Forbidden by the target's low health is not passed; where a person or we ended the night it is unknown."""
     phases = (Phase(name="ran"), Phase(name="not reached", outcome=Outcome.NOT_REACHED, reason="ended before"))
-    assert assess(make_facts(Night(phases=phases, cause=cause))).phases[1].state is state
+    night = Night(phases=phases, cause=cause, baseline_health=KnownScore(value=75.0))
+    assert assess(make_facts(night)).phases[1].state is state
 
 
 def test_an_eased_phase_may_pass_but_not_fail() -> None:
@@ -203,6 +207,15 @@ def test_baseline_health_is_judged_at_its_minimum(score: float, state: State) ->
     assert answer(facts, GateKind.BASELINE_HEALTH).state is state
 
 
+@pytest.mark.parametrize("low_part", ["system", "stability"])
+def test_baseline_health_that_only_the_host_spoiled_is_unknown(low_part: str) -> None:
+    """Below the minimum by parts that say nothing of the target: not a failure, and the score is still told."""
+    night = Night(phases=eight_phases(), baseline_health=KnownScore(value=60.0), low_part=low_part)
+    result = answer(make_facts(night), GateKind.BASELINE_HEALTH)
+    assert result.state is State.UNKNOWN
+    assert result.detail.startswith("the score was 60")
+
+
 def test_unknown_or_absent_baseline_health_is_unknown() -> None:
     """No score, no answer."""
     facts = make_facts(Night(phases=eight_phases(), baseline_health=UnknownScore(reason="no memory reading")))
@@ -228,6 +241,108 @@ def test_a_guardian_stop_fails_and_its_absence_needs_the_whole_record() -> None:
     assert answer(crashed, GateKind.NO_GUARDIAN_STOP).state is State.UNKNOWN
     unrecorded = replace(eased, phases=eased.phases[:-1])
     assert answer(unrecorded, GateKind.NO_GUARDIAN_STOP).state is State.UNKNOWN
+
+
+def test_a_guardian_stop_without_load_of_ours_is_the_hosts() -> None:
+    """Stopped in a break, by its own move or by the campaign's end: unknown; the same move within a phase fails."""
+    phases = (Phase(hold_s=20.0), Phase(hold_s=20.0))
+    quiet = make_facts(Night(phases=phases, cause=EndCause.GUARDIAN_STOP, detail="memory 96 %"))
+    assert answer(quiet, GateKind.NO_GUARDIAN_STOP).state is State.UNKNOWN
+    first = quiet.phases[0]
+    for at_mono_s, state in ((first.end_mono_s + 1.0, State.UNKNOWN), (first.end_mono_s - 1.0, State.FAIL)):
+        move = GuardianEvent(at_mono_s=at_mono_s, at_utc_s=0.0, rung=Rung.STOP_CAMPAIGN, share=0.0, why="memory 96 %")
+        result = answer(replace(quiet, guardian=(move,)), GateKind.NO_GUARDIAN_STOP)
+        assert result.state is state
+        assert "memory 96 %" in result.detail
+    idle = Night(phases=(Phase(outcome=Outcome.NOT_REACHED),), cause=EndCause.GUARDIAN_STOP, detail="memory 96 %")
+    assessment = assess(make_facts(idle))
+    assert assessment.judgement.verdict is Verdict.INCONCLUSIVE
+    assert exit_code(assessment.judgement.verdict, assessment.end.cause, strict=False) == 5
+
+
+@pytest.mark.parametrize(("share", "state"), [(0.10, State.FAIL), (0.11, State.UNKNOWN), (1.0, State.UNKNOWN)])
+@pytest.mark.parametrize("kind", [GateKind.PHASE_ACHIEVED, GateKind.PHASE_RESPONSE, GateKind.PHASE_RESPONSE_P99])
+def test_a_saturated_generator_excuses_what_it_may_have_caused(kind: GateKind, share: float, state: State) -> None:
+    """At its limit in more than a tenth of 100 seconds, our generator may itself be why little or slow work was done."""
+    phase = Phase(hold_s=100.0, ramp_s=0.0, started_share=0.8, response_s=3.0, saturated_share=share)
+    result = answer(make_facts(Night(phases=(phase,), p99_max_s=0.5)), kind, 0)
+    assert result.state is state
+    assert ("the generator was at its own limit" in result.detail) is (state is State.UNKNOWN)
+
+
+def test_a_saturated_generator_takes_no_pass_away_and_excuses_no_error() -> None:
+    """What was achieved was achieved, and a wrong answer is wrong however busy the asker."""
+    good = one_phase(saturated_share=1.0)
+    assert assess(good).phases[0].state is State.PASS
+    bad = one_phase(saturated_share=1.0, success_share=0.5)
+    assert answer(bad, GateKind.PHASE_SUCCESS, 0).state is State.FAIL
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "lag_s", "state"),
+    [(0.89, 0.25, State.FAIL), (0.90, 0.0, State.UNKNOWN), (0.0, 0.251, State.UNKNOWN)],
+)
+def test_the_generators_limits_are_exact(cpu_s: float, lag_s: float, state: State) -> None:
+    """From 0.9 CPU seconds per second, and above a quarter of a second of lag."""
+    facts = one_phase(started_share=0.8)
+    segment = facts.segments[1]
+    seconds = tuple(replace(row, generator_cpu_s=cpu_s, loop_lag_s_max=lag_s) for row in segment.seconds)
+    facts = replace(facts, segments=(facts.segments[0], replace(segment, seconds=seconds), *facts.segments[2:]))
+    assert answer(facts, GateKind.PHASE_ACHIEVED, 0).state is state
+
+
+def test_a_failure_needs_seconds_that_show_a_generator_that_kept_up() -> None:
+    """Saturated seconds that were lost must not turn an excuse into a failure."""
+    facts = one_phase(hold_s=100.0, ramp_s=0.0, started_share=0.8, saturated_share=0.5)
+    assert answer(facts, GateKind.PHASE_ACHIEVED, 0).state is State.UNKNOWN
+    less = without(facts, segment=1, second=lambda row: row.second < 50)
+    result = answer(less, GateKind.PHASE_ACHIEVED, 0)
+    assert result.state is State.UNKNOWN
+    assert "whether the generator kept up is not known in 50 of 100 s" in result.detail
+
+
+def with_client_failures(facts: Facts, count: int) -> Facts:
+    """The same record in which so many of the first phase's failures were made by our own side."""
+    segment = facts.segments[1]
+    (group,) = segment.errors
+    ours = replace(group, error=ErrorClass.CLIENT, message="too many open files", count=count)
+    changed = replace(segment, errors=(replace(group, count=group.count - count), ours))
+    return replace(facts, segments=(facts.segments[0], changed, *facts.segments[2:]))
+
+
+def test_failures_of_our_own_side_are_not_the_targets() -> None:
+    """If they are what breaks the gates of success, these are unknown; if the target's alone break them, they fail."""
+    facts = one_phase(success_share=0.8)
+    failed = facts.phases[0].load.operations_failed
+    for count, state in ((1, State.FAIL), (failed - 1, State.UNKNOWN), (failed, State.UNKNOWN)):
+        changed = with_client_failures(facts, count)
+        result = answer(changed, GateKind.PHASE_SUCCESS, 0)
+        assert result.state is state
+        assert f"{count} failures were made by our own side" in result.detail
+        assert answer(changed, GateKind.OPERATIONS_SUCCEEDED).state is state
+
+
+def test_failures_of_unknown_kind_may_be_our_own() -> None:
+    """Where the errors are lost from the record nobody can say whose they were."""
+    facts = one_phase(success_share=0.8)
+    lost = replace(facts, segments=tuple(replace(segment, errors=()) for segment in facts.segments))
+    assert answer(facts, GateKind.PHASE_SUCCESS, 0).state is State.FAIL
+    assert answer(lost, GateKind.PHASE_SUCCESS, 0).state is State.UNKNOWN
+
+
+@pytest.mark.parametrize(("asked_share", "state"), [(1.0, State.PASS), (0.975, State.PASS), (0.97, State.UNKNOWN)])
+def test_a_phase_that_ran_shortened_has_not_achieved_its_load(asked_share: float, state: State) -> None:
+    """More than half a second of 20 less than planned: all that was asked for is not all that was planned."""
+    facts = one_phase(asked_share=asked_share)
+    result = answer(facts, GateKind.PHASE_ACHIEVED, 0)
+    assert result.state is state
+    if state is State.UNKNOWN:
+        assert result.detail.startswith("ran 19.4 of 20.0 s, the night was late")
+
+
+def test_a_shortened_phase_that_fell_short_still_fails() -> None:
+    """The target did not even carry what was left of the phase."""
+    assert answer(one_phase(asked_share=0.5, started_share=0.5), GateKind.PHASE_ACHIEVED, 0).state is State.FAIL
 
 
 @pytest.mark.parametrize(("last_s", "state"), [(0.05, State.PASS), (0.055, State.PASS), (0.10, State.FAIL)])

@@ -73,6 +73,29 @@ def test_numbers_agree_with_the_record() -> None:
     assert document["exit_code_strict"] == 0
 
 
+def test_shortfalls_and_planned_seconds_are_in_the_report_for_machines() -> None:
+    """Kind, asked and achieved as numbers, and the planned seconds beside the achieved ones."""
+    phases = (Phase(name="late", asked_share=0.5), Phase(name="slow", started_share=0.5), Phase(name="cut", cut="no"))
+    assessment = assess(make_facts(Night(phases=phases)))
+    document = json.loads(to_text(campaign_document(assessment, view(assessment))))
+    SCHEMA.validate(document)
+    assert [(short["phase"], short["kind"]) for short in document["shortfalls"]] == [
+        (1, "hold_s"),
+        (2, "operations"),
+        (3, "cut"),
+    ]
+    assert document["shortfalls"][0] | {"words": ""} == {
+        "phase": 1,
+        "name": "late",
+        "kind": "hold_s",
+        "asked": 20.0,
+        "achieved": 10.0,
+        "words": "",
+    }
+    achieved = document["phase_results"][0]["achieved"]
+    assert (achieved["hold_s_planned"], achieved["hold_s_achieved"]) == (20.0, 10.0)
+
+
 def test_junit_counts_failures_errors_and_skips() -> None:
     """A failing gate is a failure, an unknown one an error, one set aside is skipped."""
     facts = make_facts(Night(phases=(Phase(name="one", success_share=0.5), Phase(name="two")), p99_max_s=0.5))

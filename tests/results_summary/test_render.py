@@ -11,7 +11,7 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from baseline_metrics.health import KnownScore, UnknownScore
-from monitoring_logs.records import EndCause, Outcome
+from monitoring_logs.records import EndCause, Meta, Outcome
 from results_summary.assessment import assess
 from results_summary.cleaning import columns_of
 from results_summary.documents import campaign_document, to_text
@@ -240,7 +240,64 @@ def test_shortfalls_are_listed() -> None:
     phases = (Phase(name="short", started_share=0.5), Phase(name="cut", cut="the window is too short"))
     page = shown(make_facts(Night(phases=phases)))
     assert any(words.startswith("short: ") and "operations were started" in words for words in page.shortfalls)
-    assert "cut was cut before the night: the window is too short" in page.shortfalls
+    assert "cut: cut before the night: the window is too short" in page.shortfalls
+    for words in page.shortfalls:
+        assert markdown_escape(words) in render_markdown(page)
+    (line,) = (line for line in render_text(page).splitlines() if line.startswith("short "))
+    assert line.endswith("operations were started; and 1 more")
+    assert line.startswith("short     short: ")
+
+
+def with_first_load(facts: Facts, **changes: int) -> Facts:
+    """The same record with other counters of the first phase."""
+    record = facts.phases[0]
+    return replace(facts, phases=(replace(record, load=replace(record.load, **changes)), *facts.phases[1:]))
+
+
+def test_connections_fall_short_by_how_many_were_open_at_once() -> None:
+    """Connections that are opened again and again do not make up for those that were never open together."""
+    facts = make_facts(Night(phases=(Phase(name="only", connections=4),)))
+    assert shown(facts).shortfalls == ()
+    few = shown(with_first_load(facts, connections_peak=3, connections_opened=40))
+    assert few.shortfalls == ("only: 3 of 4 connections were open at once",)
+
+
+def test_a_target_that_closes_connections_is_said_apart() -> None:
+    """Up to twice as many as there were sessions is reconnecting after a session; more is the target's doing."""
+    facts = make_facts(Night(phases=(Phase(name="only", connections=4),)))
+    sessions = 4 + facts.phases[0].load.operations_started // 10
+    assert shown(with_first_load(facts, connections_opened=2 * sessions)).shortfalls == ()
+    (words,) = shown(with_first_load(facts, connections_opened=2 * sessions + 1)).shortfalls
+    assert words == f"only: the target closes connections: {2 * sessions + 1} were opened for {sessions} sessions"
+
+
+def test_a_shortened_phase_shows_planned_and_held_seconds() -> None:
+    """In the table and in the list of shortfalls; its seconds are all there and none is called missing."""
+    page = shown(make_facts(Night(phases=(Phase(name="late", asked_share=0.5),))))
+    assert page.phases[0].held == "10 s of 20 s"
+    assert page.phases[0].coverage == "100.0 %"
+    assert "late: held for 10 s of 20 s" in page.shortfalls
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"), [("Etc/UTC", " UTC, "), ("UTC", " UTC, "), ("Europe/Berlin", " Europe/Berlin (CET), ")]
+)
+def test_a_zone_is_named_once(zone: str, words: str) -> None:
+    """Name and abbreviation stand beside each other only where they differ, in the text and in the drawing."""
+    facts = make_facts(FIT)
+    assert isinstance(facts.meta, Meta)
+    page = shown(replace(facts, meta=replace(facts.meta, order=replace(facts.meta.order, zone=zone))))
+    assert words in page.night
+    assert f"local time{words}from" in page.timeline_svg
+    assert "UTC (UTC)" not in page.timeline_svg
+
+
+def test_the_answer_is_the_second_column() -> None:
+    """On a phone the first two columns of gates and phases are what is seen."""
+    page = render_html(shown(NIGHTS["fit with limits"][0]))
+    assert "<th>where</th><th>answer</th>" in page
+    assert "<th>phase</th><th>answer</th>" in page
+    assert '<td class="short">7 stress_test</td><td><span class="badge bad">FAIL</span></td>' in page
 
 
 def test_markdown_shows_markup_as_text() -> None:
@@ -249,3 +306,23 @@ def test_markdown_shows_markup_as_text() -> None:
     text = render_markdown(shown(NIGHTS["hostile"][0]))
     assert "<script" not in text
     assert "\x1b" not in text
+
+
+def test_a_long_sensor_name_breaks_and_leaves_room_for_its_value() -> None:
+    """On a phone the name of a disk's sensor wraps within its own column, and large numbers are written out."""
+    facts = make_facts(FIT)
+    assert not isinstance(facts.baseline, Absent)
+    sensor = "disk_free_bytes:/var/lib/daybreak"
+    baseline = replace(facts.baseline, host_means={sensor: 123_456_789_012.0, "cpu_percent": 6.25})
+    page = render_html(shown(replace(facts, baseline=baseline)))
+    assert f'<td class="sensor">{sensor}</td><td class="value">123,456,789,012</td>' in page
+    assert '<td class="sensor">cpu_percent</td><td class="value">6.25, varies by 21 %</td>' in page
+    assert re.search(r"td\.sensor \{[^}]*overflow-wrap: anywhere", page)
+    assert re.search(r"td\.value \{[^}]*min-width: \d+px", page)
+
+
+def test_a_bracket_with_undecided_loads_within_does_not_claim_that_none_was_tested() -> None:
+    """The sentence about capacity tells an empty bracket from one whose middle stayed undecided."""
+    assert "nothing was tested in between" in shown(NIGHTS["fit with limits"][0]).unknowns[0]
+    phases = with_outcomes(eight_phases(failing=(6,)), {2: Outcome.INVALID_GENERATOR}, "loop lag 2 s")
+    assert "undecided" in shown(make_facts(Night(phases=phases))).unknowns[0]

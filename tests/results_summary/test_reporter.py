@@ -1,5 +1,6 @@
 """The reporter on real run directories, as a function and as a process."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from results_summary import reporter
+from results_summary.assessment import Assessment
 from results_summary.files import ReportWriteError, write_whole
 from results_summary.reporter import build_report, main, verdict_of
 from results_summary.verdict import Verdict
@@ -43,6 +45,7 @@ def test_a_report_has_all_its_files(run_dir: Path) -> None:
         "autonomous_campaign_report.json",
         "comprehensive_baseline_report.json",
         "junit.xml",
+        "timeline.csv.gz",
         "phase_report_1_warmup.json",
         "phase_report_2_light_load.json",
         "phase_report_3_moderate_load_1.json",
@@ -106,6 +109,35 @@ def test_damage_to_the_record_never_prevents_a_report(run_dir: Path, damage: str
     assert not any(str(run_dir) in problem for problem in document["problems"])
 
 
+def test_a_ballast_that_a_dead_supervisor_left_makes_room_for_the_report(run_dir: Path) -> None:
+    """The final report removes it; a partial one belongs to a night that still needs it."""
+    ballast = run_dir / "monitoring_logs" / "campaign.db-ballast"
+    ballast.write_bytes(b"\0" * 4096)
+    build_report(run_dir, partial=True)
+    assert ballast.exists()
+    build_report(run_dir)
+    assert not ballast.exists()
+
+
+@pytest.mark.process
+def test_a_ballast_is_left_to_a_supervisor_that_lives(run_dir: Path) -> None:
+    """It is found by its mark; when it is gone, so is the ballast with the next report."""
+    ballast = run_dir / "monitoring_logs" / "campaign.db-ballast"
+    ballast.write_bytes(b"\0" * 4096)
+    marks = {"DAYBREAK_RUN_ID": run_dir.name, "DAYBREAK_ROLE": "supervisor", "DAYBREAK_STATE_DIR": str(run_dir)}
+    command = [sys.executable, "-S", "-c", "print(flush=True); input()"]
+    with subprocess.Popen(
+        command, env={**os.environ, **marks}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        supervisor.stdout.readline()
+        build_report(run_dir)
+        assert ballast.exists()
+        supervisor.kill()
+    build_report(run_dir)
+    assert not ballast.exists()
+
+
 def test_an_empty_directory_has_a_report(tmp_path: Path) -> None:
     """No record at all is inconclusive, with the reason."""
     (tmp_path / "run").mkdir()
@@ -134,13 +166,57 @@ def test_a_failing_renderer_leaves_the_minimal_report(
     assert main([str(run_dir)]) == 70
     document = json.loads((run_dir / "results_summary/autonomous_campaign_report.json").read_text())
     assert document["minimal"] is True
-    assert document["verdict"]["status"] == "inconclusive"
-    assert "RuntimeError: the template is broken" in document["verdict"]["why"]
+    judged, strict = verdict_of(run_dir), verdict_of(run_dir, strict=True)
+    assert document["verdict"] == {
+        "status": "fit_with_limits",
+        "word": "FIT WITH LIMITS",
+        "why": judged.why,
+    }
+    assert (document["exit_code"], document["exit_code_strict"]) == (judged.exit_code, strict.exit_code) == (0, 1)
+    assert "RuntimeError: the template is broken" in document["problems"][0]
     assert [phase["outcome"] for phase in document["phase_results"]].count("COMPLETED") == 7
     text = (run_dir / "results_summary/campaign_summary.txt").read_text()
-    assert text.splitlines()[0].endswith("INCONCLUSIVE")
+    assert text.splitlines()[0].endswith("FIT WITH LIMITS")
+    assert "fault     the report could not be made: RuntimeError" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert capsys.readouterr().out == ""
+
+
+def test_a_night_that_cannot_be_judged_is_inconclusive_in_the_minimal_report(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When judging itself raises, the minimal report says so and carries our own fault's exit code."""
+
+    def broken(_: object) -> Assessment:
+        raise RuntimeError("no judgement")
+
+    monkeypatch.setattr(reporter, "assess", broken)
+    monkeypatch.setattr(os, "nice", lambda _: 19)
+    assert main([str(run_dir)]) == 70
+    document = json.loads((run_dir / "results_summary/autonomous_campaign_report.json").read_text())
+    assert (document["verdict"]["status"], document["exit_code"]) == ("inconclusive", 70)
+    assert "could not be judged: RuntimeError: no judgement" in document["verdict"]["why"]
+
+
+def test_the_timeline_has_a_row_per_second_and_only_for_a_night_that_is_over(run_dir: Path) -> None:
+    """The table that spreadsheets open lies beside the page; a partial report leaves it out and does not name it."""
+    partial = build_report(run_dir, partial=True)
+    assert not partial.timeline.exists()
+    assert partial.timeline.name not in partial.html.read_text()
+    paths = build_report(run_dir)
+    assert paths.timeline == run_dir / "results_summary" / "timeline.csv.gz"
+    assert paths.timeline.name in paths.html.read_text()
+    header, *rows = gzip.decompress(paths.timeline.read_bytes()).decode().splitlines()
+    assert header.startswith("utc,mono_s,segment")
+    assert sum(1 for row in rows if ",stress_test," in row) == 14
+
+
+def test_a_timeline_that_cannot_be_written_is_said(run_dir: Path) -> None:
+    """A write error names the file and what to do, and leaves nothing temporary."""
+    (run_dir / "results_summary/timeline.csv.gz").mkdir(parents=True)
+    with pytest.raises(ReportWriteError, match=r"timeline\.csv\.gz could not be written"):
+        build_report(run_dir)
+    assert [path.name for path in (run_dir / "results_summary").iterdir()] == ["timeline.csv.gz"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from baseline_metrics.health import KnownScore
 from monitoring_logs.records import EndCause, GateKind, Meta, NotJudged, Outcome
 from results_summary.assessment import assess
 from results_summary.facts import Absent, Facts
 from results_summary.gates import gates_sha256
 from results_summary.verdict import Verdict, exit_code, judge
 from safety_monitoring.limits import Rung
+from stress_scenarios.load_plan import ErrorClass
 from tests.support.night import Night, Phase, eight_phases, make_facts
 
 
@@ -147,6 +149,9 @@ DEFECT = st.builds(
     success_share=st.sampled_from([1.0, 0.95, 0.5, 0.0]),
     response_s=st.sampled_from([0.05, 1.9, 3.0]),
     started_share=st.sampled_from([1.0, 0.99, 0.8]),
+    asked_share=st.sampled_from([1.0, 1.0, 1.0, 0.6]),
+    saturated_share=st.sampled_from([0.0, 0.0, 0.2]),
+    error=st.sampled_from([ErrorClass.STATUS, ErrorClass.STATUS, ErrorClass.CLIENT]),
     outcome=st.sampled_from([*[Outcome.COMPLETED] * 6, *Outcome]),
 )
 
@@ -166,6 +171,8 @@ def some_nights(draw: st.DrawFn) -> Night:
         phases=phases,
         seed=draw(st.integers(0, 10_000)),
         cause=draw(st.sampled_from([*[EndCause.FINISHED] * 12, *EndCause])),
+        baseline_health=KnownScore(value=draw(st.sampled_from([96.4, 96.4, 96.4, 82.0, 72.0, 50.0]))),
+        low_part=draw(st.sampled_from(["performance", "system"])),
         anchor_response_s=draw(st.sampled_from([(0.05,), (0.05,), (0.05,), (0.05, 0.05, 0.2)])),
         anchor_hold_s=4.0,
         p99_max_s=draw(st.sampled_from([0.0, 0.5])),
@@ -185,6 +192,7 @@ def with_less(facts: Facts, chance: random.Random) -> Facts:
             segment,
             seconds=tuple(row for row in segment.seconds if stays()),
             minutes=tuple(row for row in segment.minutes if chance.random() < 0.5),
+            errors=tuple(row for row in segment.errors if stays()),
         )
         for segment in facts.segments
         if chance.random() < 0.9

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from baseline_metrics.health import Health, HealthPart, KnownScore, Score, UnknownScore
+from baseline_metrics.health import Health, KnownScore, Score, phases_allowed
 from baseline_metrics.samples import Gap, GapReason, Sample
 from monitoring_logs.records import (
     SCHEMA_VERSION,
@@ -36,6 +36,7 @@ from safety_monitoring.limits import Rung
 from safety_monitoring.messages import DrillPath, Protection
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
+from tests.support.night_parts import baseline_parts, is_low, no_load, running_parts
 
 START_UTC_S = 1_763_586_000.0  # 2025-11-19 22:00 in Berlin
 START_MONO_S = 5000.0
@@ -45,7 +46,10 @@ ANCHOR_PER_S = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """One phase of a synthetic night. started_share: of what was requested; ran_share: of the time, when it was cut short."""
+    """One phase of a synthetic night. started_share: of what was requested; ran_share: of the time, when it was cut short.
+
+    asked_share: of the planned time, when the night was late. saturated_share: of the seconds, from the first one.
+    """
 
     name: str = "phase"
     connections: int = 2
@@ -56,6 +60,9 @@ class Phase:
     response_s: float = 0.05
     started_share: float = 1.0
     ran_share: float = 1.0
+    asked_share: float = 1.0
+    saturated_share: float = 0.0
+    error: ErrorClass = ErrorClass.STATUS
     outcome: Outcome = Outcome.COMPLETED
     reason: str = ""
     success_percent_min: float = 95.0
@@ -71,7 +78,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """A synthetic night in words. anchor_response_s: mean at each anchor, the last one repeated."""
+    """A synthetic night in words. anchor_response_s: mean at each anchor, the last one repeated.
+
+    low_part: the part of the baseline's health that is low when its score is.
+    """
 
     phases: tuple[Phase, ...]
     seed: int = 1
@@ -80,6 +90,7 @@ class Night:
     end_recorded: bool = True
     rehearsal: bool = False
     baseline_health: Score = field(default_factory=lambda: KnownScore(value=96.4))
+    low_part: str = "performance"
     anchor_response_s: tuple[float, ...] = (0.05,)
     anchor_hold_s: float = 10.0
     break_s: float = 4.0
@@ -170,7 +181,7 @@ class _Maker:
                     operations_started=started * (second + 1) // seconds,
                     connections_open=phase.connections,
                     bytes_received=here * 512,
-                    generator_cpu_s=0.05,
+                    generator_cpu_s=0.97 if second < seconds * phase.saturated_share else 0.05,
                     loop_lag_s_max=0.002,
                 )
             )
@@ -201,7 +212,7 @@ class _Maker:
                     segment=segment,
                     minute=0,
                     operation=0,
-                    error=ErrorClass.STATUS,
+                    error=phase.error,
                     message=self.night.error_message,
                     count=failed_all,
                 ),
@@ -220,8 +231,8 @@ class _Maker:
             operations_succeeded=started - failed_all,
             operations_failed=failed_all,
             operations_abandoned=0,
-            hold_s_requested=phase.hold_s,
-            hold_s_achieved=phase.hold_s * phase.ran_share,
+            hold_s_requested=phase.hold_s * phase.asked_share,
+            hold_s_achieved=phase.hold_s * phase.asked_share * phase.ran_share,
             bytes_received=started * 512,
         )
 
@@ -237,6 +248,9 @@ class _Maker:
             phase=Phase(response_s=response_s, connections=2, hold_s=night.anchor_hold_s),
         )
         score: Score = night.baseline_health if index == 0 else KnownScore(value=round(97.0 - 0.8 * index, 1))
+        skipped = before_phase >= 0 and night.phases[before_phase].outcome is Outcome.SKIPPED
+        if skipped:
+            score = night.phases[before_phase].health
         self.anchors.append(
             AnchorRecord(
                 segment=facts.record.segment,
@@ -247,17 +261,18 @@ class _Maker:
                 end_mono_s=self.now,
                 start_utc_s=self.utc(start),
                 load=load,
-                health=Health(score=score, parts=_parts(), at_mono_s=self.now),
+                health=Health(score=score, parts=running_parts(low="latency" if skipped else ""), at_mono_s=self.now),
             )
         )
 
     def phase(self, index: int, phase: Phase) -> None:
         start, segment = self.now, -1
-        load = _no_load(phase)
+        load = no_load(connections=phase.connections, hold_s=phase.hold_s)
         if phase.makes_load:
-            requested = int(phase.connections * phase.per_s * (phase.hold_s + phase.ramp_s / 2))
+            hold_s = phase.hold_s * phase.asked_share
+            requested = int(phase.connections * phase.per_s * (hold_s + phase.ramp_s / 2))
             facts, load = self.load(
-                SegmentKind.PHASE, phase.name, requested=requested, load_s=phase.ramp_s + phase.hold_s, phase=phase
+                SegmentKind.PHASE, phase.name, requested=requested, load_s=phase.ramp_s + hold_s, phase=phase
             )
             segment = facts.record.segment
         end = self.now if phase.makes_load else start
@@ -288,7 +303,7 @@ def make_facts(night: Night) -> Facts:
     maker.now += 12.0  # drill and idle baseline
     running = tuple((index, phase) for index, phase in enumerate(night.phases) if not phase.cut)
     for index, phase in running:
-        if phase.outcome is not Outcome.NOT_REACHED:
+        if phase.outcome is not Outcome.NOT_REACHED or not maker.anchors:
             maker.anchor(index)
         maker.phase(index, phase)
         maker.now += night.break_s
@@ -460,38 +475,17 @@ def _baseline(night: Night, maker: _Maker) -> BaselineRecord:
     return BaselineRecord(
         idle_segment=-1,
         anchor_segment=maker.anchors[0].segment,
-        health=Health(score=night.baseline_health, parts=_parts(), at_mono_s=maker.anchors[0].end_mono_s),
+        health=Health(
+            score=night.baseline_health,
+            parts=baseline_parts(low=night.low_part if is_low(night.baseline_health) else ""),
+            at_mono_s=maker.anchors[0].end_mono_s,
+        ),
         host_means={"cpu_percent": 6.2, "memory_percent": 41.0},
         noise_cv={"cpu_percent": 0.21, "memory_percent": 0.01},
         gaps={"temperature_celsius_max": "absent"},
         response_s_mean=Sample(value=night.anchor_response_s[0]),
         success_percent=Sample(value=100.0),
-        phases_allowed=8,
-    )
-
-
-def _parts() -> tuple[HealthPart, ...]:
-    return (
-        HealthPart(name="system", score=KnownScore(value=98.0), weight=40.0, detail="memory 41 %, CPU 6 %, disk 62 %"),
-        HealthPart(name="connectivity", score=KnownScore(value=100.0), weight=20.0, detail="40 of 40 succeeded"),
-        HealthPart(name="performance", score=KnownScore(value=95.0), weight=25.0, detail="mean 50 ms"),
-        HealthPart(name="stability", score=UnknownScore(reason="too few readings"), weight=15.0, detail=""),
-    )
-
-
-def _no_load(phase: Phase) -> LoadFacts:
-    return LoadFacts(
-        connections_requested=phase.connections,
-        connections_peak=0,
-        connections_opened=0,
-        operations_requested=0,
-        operations_started=0,
-        operations_succeeded=0,
-        operations_failed=0,
-        operations_abandoned=0,
-        hold_s_requested=phase.hold_s,
-        hold_s_achieved=0.0,
-        bytes_received=0,
+        phases_allowed=phases_allowed(night.baseline_health, total=sum(1 for phase in night.phases if not phase.cut)),
     )
 
 
