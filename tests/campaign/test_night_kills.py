@@ -9,7 +9,8 @@ import pytest
 
 from monitoring_logs.records import EndCause, Outcome
 from stress_scenarios.demo_process import DemoProcess
-from tests.support.nights import LOAD_GONE_S_MAX, Campaign, foreground, new_home, night_plan, phase
+from tests.support.night_plans import night_plan, phase
+from tests.support.nights import LOAD_GONE_S_MAX, Campaign, foreground, new_home
 from tests.support.servers import demo_service
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign, pytest.mark.timeout(120)]

@@ -10,7 +10,8 @@ import pytest
 from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.registry import Latch, latched
 from stress_scenarios.demo_process import DemoProcess
-from tests.support.nights import Campaign, Home, foreground, new_home, night_plan, phase
+from tests.support.night_plans import night_plan, phase
+from tests.support.nights import Campaign, Home, foreground, new_home
 from tests.support.servers import demo_service
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign, pytest.mark.timeout(120)]
@@ -128,13 +129,13 @@ def test_a_permit_that_is_gone_stops_at_once(shop: DemoProcess, tmp_path: Path) 
 
 
 def test_the_emergency_stop_reaches_a_campaign_from_another_directory(shop: DemoProcess, tmp_path: Path) -> None:
-    """`--emergency-stop` from elsewhere: it answers 0 when all is quiet, the campaign's own exit is 4, with its report."""
+    """`--emergency-stop` from elsewhere answers 0 when all is quiet; the campaign leaves with 4, and its report stands."""
     home = new_home(tmp_path / "home")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with foreground(home, night_plan(shop.url, scenario=PAGE)) as night:
         night.campaign.wait_for_load()
-        answer = home.command("--emergency-stop", "--json", cwd=elsewhere)
+        answer = home.command("--emergency-stop", "--runs-dir", str(home.runs_dir), "--json", cwd=elsewhere)
         assert night.campaign.marked() == (), "it returns when nothing runs any more"
         assert night.wait() == 4
     assert answer.exit_code == 0, answer

@@ -16,16 +16,15 @@ from campaign.target_probe import USER_AGENT as PROBE
 from monitoring_logs.records import ErrorGroup, LoadFacts, LoadMinute, Outcome
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
+from tests.support.night_plans import night_plan, operation, phase
 from tests.support.nights import (
     COMPONENT_LOGS,
     REPORT_FILES,
     Campaign,
     foreground,
     new_home,
-    night_plan,
-    operation,
-    phase,
     whole_night,
+    with_patience,
 )
 from tests.support.servers import AccessLine, HttpServer, nginx_server
 
@@ -51,11 +50,15 @@ class NginxNight:
 @pytest.fixture(scope="module")
 def nginx_night(tmp_path_factory: pytest.TempPathFactory) -> NginxNight:
     """Run two phases; a copy of the report is taken while the second one runs."""
-    directory = tmp_path_factory.mktemp("nginx_night")
+    return with_patience(_nginx_night, tmp_path_factory.mktemp("nginx_night"))
+
+
+def _nginx_night(directory: Path) -> NginxNight:
     with nginx_server(directory / "nginx") as server:
         home = new_home(directory / "home")
         with foreground(home, night_plan(server.url, phases=NGINX_PHASES)) as night:
             campaign = night.campaign
+            campaign.require_phases(len(NGINX_PHASES))
             campaign.wait_for(_first_phase_reported(campaign), "a partial report")
             partial = campaign.report()
             code = night.wait()
@@ -202,7 +205,7 @@ class MixedNight:
 def mixed_night(httpbin: HttpServer, tmp_path_factory: pytest.TempPathFactory) -> MixedNight:
     """Run one phase of 20 virtual users, an operation a second each."""
     home = new_home(tmp_path_factory.mktemp("httpbin_night"))
-    phases = (phase("mixed", seconds=5, connections=20, operations=5),)
+    phases = (phase("mixed", seconds=4, connections=20, operations=5),)
     plan = night_plan(httpbin.url, phases=phases, scenario=MIX, pace=1, success=80, anchor_s=2)
     night, code = whole_night(home, plan)
     (record,) = night.campaign.phase_records()
