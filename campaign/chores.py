@@ -38,7 +38,6 @@ class Chores:
             case Chore.CHECKPOINT:
                 self._ledger.checkpoint()
             case Chore.PARTIAL_REPORT:
-                if night.records:
-                    self._desk.partial()
+                self._desk.partial()
             case _:
                 assert_never(chore)

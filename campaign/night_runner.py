@@ -310,6 +310,8 @@ class NightRunner:
                 self._crew.go(start)
                 kind = SegmentKind.ANCHOR if self._night.load_kind is events.LoadKind.ANCHOR else SegmentKind.PHASE
                 self._books.begin_load(kind, night_books.load_name(self._night), start)
+                if kind is SegmentKind.PHASE and not self._night.records:
+                    self._desk.partial()  # from the first phase on there is always a report to look at
             case events.ReleaseLoad():
                 self._crew.release()
             case events.EndLoad():  # done before it was journalled, see _feed

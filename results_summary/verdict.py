@@ -15,6 +15,7 @@ from results_summary.campaign_checks import operations_state
 from results_summary.capacity import AtLeast, Between, capacity
 from results_summary.findings import GateResult, OperationsTally, PhaseState, State
 from results_summary.sentences import gate_sentence
+from results_summary.wording import plural
 
 EXIT_FIT = 0
 EXIT_NOT_FIT = 1
@@ -158,7 +159,7 @@ def _with_operations(
 def _why(verdict: Verdict, judged: tuple[GateResult, ...], phases: tuple[PhaseState, ...]) -> str:
     match verdict:
         case Verdict.FIT:
-            return f"All {len(judged)} judged gates pass, in {len(phases)} phases."
+            return f"All {len(judged)} judged gates pass, in {plural(len(phases), 'phase')}."
         case Verdict.FIT_WITH_LIMITS:
             found = capacity(phases)
             holds = f"{found.passing.operations_per_s:g}" if isinstance(found, Between | AtLeast) else "the lower"

@@ -207,7 +207,7 @@ def test_a_window_without_room_for_one_phase_is_refused_with_the_sum() -> None:
     (reason,) = refused(loaded(flags={"hours": "1"}).plan)
 
     assert reason == (
-        "the window of 1 h has no room for a single phase: start, stop drill and report 18 s + idle baseline 10 min + "
+        "the window of 1 h has no room for a single phase: start, stop drill and report 18.4 s + idle baseline 10 min + "
         "2 anchors of 2 min + cool-down in reserve 30 min + at least 25 min of stress_test = 1 h 09 min; write a longer "
         "window, shorter parts in the plan, or rehearse a whole night with --hours 8 --compress 1h"
     )
