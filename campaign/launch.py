@@ -88,7 +88,7 @@ def prepare_run(
         host=host_facts(),
         target=spec,
         operations=operations,
-        engine=EngineName.HTTPX,
+        engine=EngineName(plan.engine),
         workers=planned.workers,
         drain_s=min(DRAIN_S_MAX, max(operation.timeout_s for operation in operations) + DRAIN_SLACK_S),
         response_bytes_max=RESPONSE_BYTES_MAX,

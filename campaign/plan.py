@@ -227,9 +227,16 @@ class Plan(PlanPart):
         Literal["auto"] | Annotated[int, Field(ge=1, le=64)],
         Field(
             examples=["auto"],
-            description="Load processes; auto: one per 250 operations per second, at most one per core.",
+            description="Load processes; auto: one per 250 operations per second (10,000 with wire), at most one per core.",
         ),
     ] = "auto"
+    engine: Annotated[
+        Literal["httpx", "wire"],
+        Field(
+            examples=["httpx"],
+            description="Who makes the requests: httpx, or wire for many thousands a second over HTTP/1.1.",
+        ),
+    ] = "httpx"
     health: HealthPart = HealthPart()
     safety: SafetyPart = SafetyPart()
     failures: FailuresPart

@@ -5,6 +5,7 @@ The planner decides durations; here they become the record that everything else 
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from baseline_metrics.estimates import samples_needed
 from baseline_metrics.units import format_duration
@@ -31,11 +32,12 @@ from monitoring_logs.records import (
 )
 from results_summary.gates import ANCHORS_MIN, GateSettings, gates_sha256, planned_gates
 
-WORKER_OPERATIONS_PER_S = 250.0
-"""One load process per so many operations a second: a third of what the HTTP engine reaches on one core (about 800/s),
-so that the generator stays far from its own limit."""
+ENGINE_OPERATIONS_PER_S_MAX = MappingProxyType({"httpx": 800.0, "wire": 30_000.0})
+"""What a load process reaches on one core with all its accounting, paced: httpx about 800/s; wire falls behind its grid
+somewhere between 16,000/s and 48,000/s."""
 
-ENGINE_OPERATIONS_PER_S_MAX = 800.0
+WORKER_OPERATIONS_PER_S = MappingProxyType({"httpx": 250.0, "wire": 10_000.0})
+"""One load process per so many operations a second: a third of that, so that the generator stays far from its limit."""
 
 WINDOW_LENGTH_S_MIN = 1.0
 WINDOW_LENGTH_S_MAX = 60.0
@@ -251,11 +253,12 @@ def _forecast(subject: str, gates: str, expected: int, needed: int = SAMPLES_NEE
 def _workers(plan: Plan, shape: NightShape, host_cpu_count: int) -> tuple[int, tuple[Note, ...]]:
     busiest = max(shape.running, key=lambda phase: phase.load.connections * phase.load.operations_per_s)
     rate = busiest.load.connections * busiest.load.operations_per_s
+    reach = ENGINE_OPERATIONS_PER_S_MAX[plan.engine]
     if isinstance(plan.workers, int):
         workers = plan.workers
     else:
-        workers = max(1, min(math.ceil(rate / WORKER_OPERATIONS_PER_S), host_cpu_count))
-    reachable = min(workers, host_cpu_count) * ENGINE_OPERATIONS_PER_S_MAX
+        workers = max(1, min(math.ceil(rate / WORKER_OPERATIONS_PER_S[plan.engine]), host_cpu_count))
+    reachable = min(workers, host_cpu_count) * reach
     if rate <= reachable:
         return workers, ()
     text = (

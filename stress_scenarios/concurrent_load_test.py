@@ -22,7 +22,7 @@ if __package__ in (None, ""):  # run as a file: its folder is on the path instea
 
 from baseline_metrics.target_policy import PinnedTarget, TargetRefused, resolve_target, system_resolver
 from baseline_metrics.units import UnitError, parse_duration_s
-from stress_scenarios.load_plan import LoadOrder, NoBody, OperationSpec, Paced, TargetSpec
+from stress_scenarios.load_plan import EngineName, LoadOrder, NoBody, OperationSpec, Paced, TargetSpec
 from stress_scenarios.load_summary import LoadResult, LoadSummary, as_json, as_text
 from stress_scenarios.messages import Drained, Go, Prepare, Prepared, Report, WindowReport, WorkerReady
 from stress_scenarios.solo_worker import SoloWorker, SoloWorkerError
@@ -60,6 +60,7 @@ class Options:
 
     url: str
     order: LoadOrder
+    engine: EngineName
     json: bool
 
 
@@ -119,7 +120,7 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
         response_bytes_max=RESPONSE_BYTES_MAX,
         seed=0,
     )
-    return Options(url=parsed.url, order=order, json=parsed.json)
+    return Options(url=parsed.url, order=order, engine=EngineName(parsed.engine), json=parsed.json)
 
 
 def run_load(options: Options) -> LoadResult:
@@ -127,7 +128,7 @@ def run_load(options: Options) -> LoadResult:
     summary = LoadSummary()
     with (
         tempfile.TemporaryDirectory(prefix="daybreak-load-test-") as directory,
-        SoloWorker(Path(directory)) as worker,
+        SoloWorker(Path(directory), engine=options.engine) as worker,
     ):
         try:
             drained: Drained | str = _run(worker, options.order, summary)
@@ -207,6 +208,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--operations-per-session", type=int, default=20, help="then reconnect (default 20)")
     parser.add_argument(
         "--allow-target", action="append", default=[], metavar="HOST", help="a public host that is yours"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=[EngineName.HTTPX.value, EngineName.WIRE.value],
+        default=EngineName.HTTPX.value,
+        help="who makes the requests (default httpx)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser

@@ -15,11 +15,11 @@ from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import RedactionError, register_secrets
 from stress_scenarios.engines.engine import Engine, EngineError
 from stress_scenarios.load_plan import LoadOrder, Paced
-from stress_scenarios.load_run import LoadRun
 from stress_scenarios.loop_pulse import PULSE_S, LoopPulse
 from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report
 from stress_scenarios.process_start import arm_backstop, disarm_backstop
 from stress_scenarios.scenario import ScenarioError, ready_requests
+from stress_scenarios.segment_run import MakeRun, SegmentRun
 
 ORDERS_WAITING_MAX = 16
 """A supervisor has at most three orders on their way (Prepare, Go, Release); more is a flood."""
@@ -48,14 +48,14 @@ class Idle:
 class Ready:
     """A load is prepared and waits for Go."""
 
-    run: LoadRun
+    run: SegmentRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A load is being made."""
 
-    run: LoadRun
+    run: SegmentRun
     task: "asyncio.Task[Drained]"
 
 
@@ -65,8 +65,11 @@ State = Idle | Ready | Running
 class OrderService:
     """One worker's orders, from the first to Leave."""
 
-    def __init__(self, *, worker: int, engine: Engine, page: LoadPage, send: Callable[[Report], None]) -> None:
+    def __init__(
+        self, *, worker: int, engine: Engine, make_run: MakeRun, page: LoadPage, send: Callable[[Report], None]
+    ) -> None:
         self._worker = worker
+        self._make_run = make_run
         self._engine = engine
         self._page = page
         self._send = send
@@ -132,14 +135,7 @@ class OrderService:
                     register_secrets(header.secrets)
             requests = ready_requests(load)
             self._engine.prepare(target=load.target, requests=requests, response_bytes_max=load.response_bytes_max)
-            run = LoadRun(
-                worker=self._worker,
-                order=load,
-                engine=self._engine,
-                page=self._page,
-                next_sequence=self._next_sequence,
-                send=self._send,
-            )
+            run = self._make_run(order=load, next_sequence=self._next_sequence, send=self._send)
         except (EngineError, RedactionError, ScenarioError) as error:
             raise OrderError(f"segment {load.segment} cannot be prepared: {error}") from error
         self._state = Ready(run=run)

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     match EngineName(options.engine):
         case EngineName.DRILL:
             _be_drill(options.worker, page, pipe, DrillFault(options.drill_fault))
-        case EngineName.HTTPX:
-            _be_load(options.worker, page, pipe)
+        case EngineName.HTTPX | EngineName.WIRE as engine:
+            _be_load(options.worker, page, pipe, engine)
 
 
 def _be_drill(worker: int, page: LoadPage, pipe: ReportPipe, fault: DrillFault) -> NoReturn:
@@ -67,17 +67,20 @@ def _be_drill(worker: int, page: LoadPage, pipe: ReportPipe, fault: DrillFault) 
     run_drill_load(page, fault)
 
 
-def _be_load(worker: int, page: LoadPage, pipe: ReportPipe) -> NoReturn:
+def _be_load(worker: int, page: LoadPage, pipe: ReportPipe, name: EngineName) -> NoReturn:
     arm_backstop(START_S_MAX)
     # Imported only here, after the process is safe: asyncio and the engine take a third of a second, and a drill needs
     # neither.
     import asyncio  # noqa: PLC0415
 
-    from stress_scenarios.engines.httpx_engine import HttpxEngine  # noqa: PLC0415
+    from stress_scenarios.engine_choice import chosen_engine  # noqa: PLC0415
     from stress_scenarios.order_service import OrderService  # noqa: PLC0415
 
+    chosen = chosen_engine(name, worker=worker, page=page)
+
     async def serve() -> None:
-        service = OrderService(worker=worker, engine=HttpxEngine(), page=page, send=pipe.send)
+        engine, make_run = chosen.begin()
+        service = OrderService(worker=worker, engine=engine, make_run=make_run, page=page, send=pipe.send)
         loop = asyncio.get_running_loop()
 
         def on_line(line: bytes) -> None:
@@ -92,7 +95,7 @@ def _be_load(worker: int, page: LoadPage, pipe: ReportPipe) -> NoReturn:
         gc.collect()
         gc.freeze()
         watch_lease(page)
-        pipe.send(_ready(worker, EngineName.HTTPX))
+        pipe.send(_ready(worker, name))
         read_orders(on_line)
         try:
             await service.serve()
@@ -100,7 +103,8 @@ def _be_load(worker: int, page: LoadPage, pipe: ReportPipe) -> NoReturn:
             pipe.fault(worker, f"{type(error).__name__}: {error}")
         pipe.leave(EXIT_LEFT)
 
-    asyncio.run(serve())
+    with asyncio.Runner(loop_factory=chosen.new_event_loop) as runner:
+        runner.run(serve())
     raise AssertionError("serve leaves the process")
 
 

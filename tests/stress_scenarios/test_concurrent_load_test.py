@@ -113,10 +113,11 @@ def run_script(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.process
-def test_a_good_target_exits_with_0_and_the_figures_are_the_servers(nginx: NginxServer) -> None:
+@pytest.mark.parametrize("engine", ["httpx", "wire"])
+def test_a_good_target_exits_with_0_and_the_figures_are_the_servers(nginx: NginxServer, engine: str) -> None:
     """One JSON document on standard output; as many operations as nginx saw requests."""
     options = ("--connections", "3", "--duration", "1s", "--rate-per-connection", "20", "--operations-per-session", "8")
-    ended = run_script(nginx.url + "/", *options, "--json")
+    ended = run_script(nginx.url + "/", *options, "--engine", engine, "--json")
     assert ended.returncode == EXIT_PASSED, ended.stderr
     document = json.loads(ended.stdout)
     lines = nginx.requests(at_least=60)

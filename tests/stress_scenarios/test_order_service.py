@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import HIDDEN, forget_secrets
 from stress_scenarios.load_plan import ErrorClass, HeaderField
+from stress_scenarios.load_run import LoadRun
 from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report, WindowReport
 from stress_scenarios.order_service import ORDERS_WAITING_MAX, OrderError, OrderService
 from stress_scenarios.scenario import Failed
@@ -42,7 +44,9 @@ def serve(page: LoadPage, *timed: tuple[float, Order], engine: FakeEngine | None
     reports: list[Report] = []
 
     async def work() -> None:
-        service = OrderService(worker=2, engine=engine or FakeEngine(), page=page, send=reports.append)
+        chosen = engine or FakeEngine()
+        make_run = partial(LoadRun, worker=2, engine=chosen, page=page)
+        service = OrderService(worker=2, engine=chosen, make_run=make_run, page=page, send=reports.append)
         loop = asyncio.get_running_loop()
         for at_s, order in timed:
             loop.call_at(START_S + at_s, service.accept, order)
@@ -88,7 +92,9 @@ def test_the_heartbeat_goes_on_with_and_without_load(page: LoadPage) -> None:
     seen: list[int] = []
 
     async def work() -> None:
-        service = OrderService(worker=2, engine=FakeEngine(), page=page, send=lambda _: None)
+        engine = FakeEngine()
+        make_run = partial(LoadRun, worker=2, engine=engine, page=page)
+        service = OrderService(worker=2, engine=engine, make_run=make_run, page=page, send=lambda _: None)
         loop = asyncio.get_running_loop()
         service.accept(Prepare(order=an_order(hold_s=1.0)))
         service.accept(Go(segment=0, start_mono_s=START_S + 0.5))

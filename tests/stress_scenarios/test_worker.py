@@ -29,6 +29,14 @@ LEAD_S = 0.05
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(params=[EngineName.HTTPX, EngineName.WIRE], ids=lambda name: name.value)
+def engine(request: pytest.FixtureRequest) -> EngineName:
+    """Both engines that load a target: what holds for one holds for the other."""
+    name = request.param
+    assert isinstance(name, EngineName)
+    return name
+
+
 def ready(worker: SoloWorker) -> WorkerReady:
     """Wait for the worker's first words."""
     report = worker.next_report(HANG_S)
@@ -56,9 +64,9 @@ def finish(worker: SoloWorker) -> tuple[Drained, list[WindowReport]]:
         windows.append(report)
 
 
-def run_order(directory: Path, order: LoadOrder) -> tuple[Drained, list[WindowReport], LoadPage]:
+def run_order(directory: Path, order: LoadOrder, engine: EngineName) -> tuple[Drained, list[WindowReport], LoadPage]:
     """One whole load; the page is read before it goes."""
-    with SoloWorker(directory) as worker:
+    with SoloWorker(directory, engine=engine) as worker:
         ready(worker)
         begin(worker, order)
         drained, windows = finish(worker)
@@ -83,10 +91,10 @@ def exit_of(worker: SoloWorker) -> int:
 # Counts -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_reported_is_what_nginx_saw(tmp_path: Path, nginx: NginxServer) -> None:
+def test_what_is_reported_is_what_nginx_saw(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """Requested, reports, page and access log agree; connections are the client ports that the server saw."""
     order = an_order(port=nginx.port, connections=4, rate=15.0, per_session=9, ramp_s=1.0, hold_s=2.0)
-    drained, windows, page = run_order(tmp_path, order)
+    drained, windows, page = run_order(tmp_path, order, engine)
     counts = page.operation(0)
     lines = nginx.requests(at_least=drained.operations_started)
     assert (
@@ -104,9 +112,9 @@ def test_what_is_reported_is_what_nginx_saw(tmp_path: Path, nginx: NginxServer) 
     page.close()
 
 
-def test_two_loads_on_one_worker_are_counted_apart(tmp_path: Path, nginx: NginxServer) -> None:
+def test_two_loads_on_one_worker_are_counted_apart(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """Reports begin anew with each segment, the page goes on."""
-    with SoloWorker(tmp_path) as worker:
+    with SoloWorker(tmp_path, engine=engine) as worker:
         ready(worker)
         started = []
         for segment in (3, 4):
@@ -120,7 +128,9 @@ def test_two_loads_on_one_worker_are_counted_apart(tmp_path: Path, nginx: NginxS
         assert exit_of(worker) == EXIT_LEFT
 
 
-def test_a_mix_against_httpbin_has_the_rates_and_times_that_it_implies(tmp_path: Path, httpbin: HttpServer) -> None:
+def test_a_mix_against_httpbin_has_the_rates_and_times_that_it_implies(
+    tmp_path: Path, httpbin: HttpServer, engine: EngineName
+) -> None:
     """An unexpected 500 fails, an expected one does not, and a second of delay is a second of latency."""
     operations = (
         Operation(path="/get", weight=2.0),
@@ -130,7 +140,7 @@ def test_a_mix_against_httpbin_has_the_rates_and_times_that_it_implies(tmp_path:
         Operation(path="/delay/1"),
     )
     order = an_order(*operations, port=httpbin.port, connections=4, rate=1.0, per_session=6, hold_s=6.0)
-    drained, windows, page = run_order(tmp_path, order)
+    drained, windows, page = run_order(tmp_path, order, engine)
     assert drained.operations_started == drained.operations_requested == 24
     assert [page.operation(index).started for index in range(5)] == [8, 4, 4, 4, 4]
     assert [page.operation(index).failed for index in range(5)] == [0, 0, 4, 0, 0]
@@ -149,11 +159,13 @@ def test_a_mix_against_httpbin_has_the_rates_and_times_that_it_implies(tmp_path:
     assert delayed.mean_s.value < 1.5
 
 
-def test_a_refused_port_makes_every_operation_fail_and_the_load_goes_on(tmp_path: Path) -> None:
+def test_a_refused_port_makes_every_operation_fail_and_the_load_goes_on(tmp_path: Path, engine: EngineName) -> None:
     """A dead target is a fact, not an end."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        drained, windows, page = run_order(tmp_path, an_order(port=taken.getsockname()[1], rate=30.0, hold_s=1.5))
+        drained, windows, page = run_order(
+            tmp_path, an_order(port=taken.getsockname()[1], rate=30.0, hold_s=1.5), engine
+        )
     page.close()
     assert drained.operations_failed == drained.operations_started == 45
     assert (drained.operations_succeeded, drained.connections_opened, drained.connections_peak) == (0, 0, 0)
@@ -162,9 +174,9 @@ def test_a_refused_port_makes_every_operation_fail_and_the_load_goes_on(tmp_path
     }
 
 
-def test_an_unpaced_load_keeps_its_connection_busy(tmp_path: Path, nginx: NginxServer) -> None:
+def test_an_unpaced_load_keeps_its_connection_busy(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """Without a pace the target's speed is the rate; every request is still counted."""
-    drained, _, page = run_order(tmp_path, unpaced(an_order(port=nginx.port, per_session=1000, hold_s=0.5)))
+    drained, _, page = run_order(tmp_path, unpaced(an_order(port=nginx.port, per_session=1000, hold_s=0.5)), engine)
     page.close()
     assert (
         drained.operations_started
@@ -177,9 +189,9 @@ def test_an_unpaced_load_keeps_its_connection_busy(tmp_path: Path, nginx: NginxS
 # Easing -------------------------------------------------------------------------------------------------------------
 
 
-def test_half_the_share_is_half_the_rate(tmp_path: Path, nginx: NginxServer) -> None:
+def test_half_the_share_is_half_the_rate(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """Eased from its start to its end, a load makes half of what is requested."""
-    with SoloWorker(tmp_path, share=0.5) as worker:
+    with SoloWorker(tmp_path, share=0.5, engine=engine) as worker:
         ready(worker)
         begin(worker, an_order(port=nginx.port, connections=4, rate=20.0, hold_s=2.0))
         drained, _ = finish(worker)
@@ -187,9 +199,9 @@ def test_half_the_share_is_half_the_rate(tmp_path: Path, nginx: NginxServer) -> 
     assert drained.operations_started == pytest.approx(80, abs=8)
 
 
-def test_share_zero_stops_sending_and_the_worker_lives(tmp_path: Path, nginx: NginxServer) -> None:
+def test_share_zero_stops_sending_and_the_worker_lives(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """While paused nothing is sent, the heartbeat goes on, and load returns without a burst when permitted."""
-    with SoloWorker(tmp_path) as worker:
+    with SoloWorker(tmp_path, engine=engine) as worker:
         ready(worker)
         begin(worker, an_order(port=nginx.port, connections=4, rate=25.0, hold_s=4.0))
         until(lambda: worker.page.operation(0).started > 20, "the load runs")
@@ -211,10 +223,10 @@ def test_share_zero_stops_sending_and_the_worker_lives(tmp_path: Path, nginx: Ng
 
 
 @pytest.fixture
-def loaded(tmp_path: Path, nginx: NginxServer) -> SoloWorker:
+def loaded(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> SoloWorker:
     """Start a worker; the test enters it and calls begin."""
     assert nginx.port
-    return SoloWorker(tmp_path)
+    return SoloWorker(tmp_path, engine=engine)
 
 
 def begin_and_see_load(worker: SoloWorker, nginx: NginxServer) -> None:
@@ -313,9 +325,9 @@ def test_an_order_out_of_turn_ends_the_process_with_a_word(tmp_path: Path) -> No
         assert exit_of(worker) == EXIT_OUR_FAULT
 
 
-def test_a_hung_load_loop_does_not_outlive_its_lease(tmp_path: Path, nginx: NginxServer) -> None:
+def test_a_hung_load_loop_does_not_outlive_its_lease(tmp_path: Path, nginx: NginxServer, engine: EngineName) -> None:
     """A worker that was stopped (SIGSTOP) and goes on after its lease ran out ends before it sends anything."""
-    with SoloWorker(tmp_path) as worker:
+    with SoloWorker(tmp_path, engine=engine) as worker:
         begin_and_see_load(worker, nginx)
         os.kill(worker.process.pid, signal.SIGSTOP)
         worker.stop_renewing()
@@ -403,9 +415,9 @@ def test_prints_of_libraries_do_not_corrupt_the_reports(tmp_path: Path) -> None:
     assert tmp_path
 
 
-def test_a_released_load_drains_and_the_worker_stays(tmp_path: Path, httpbin: HttpServer) -> None:
+def test_a_released_load_drains_and_the_worker_stays(tmp_path: Path, httpbin: HttpServer, engine: EngineName) -> None:
     """What is in flight at the Release ends and counts; afterwards the worker takes the next order."""
-    with SoloWorker(tmp_path) as worker:
+    with SoloWorker(tmp_path, engine=engine) as worker:
         ready(worker)
         begin(worker, an_order(Operation(path="/delay/1"), port=httpbin.port, connections=3, rate=1.0, hold_s=60.0))
         until(lambda: worker.page.operation(0).started == 3, "three operations are in flight")

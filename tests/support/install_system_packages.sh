@@ -3,13 +3,15 @@
 set -euo pipefail
 
 # nginx: the unmodified server that the tests put load on, and whose access log they count.
-declare -A package_of=([nginx]=nginx-light)
+# cc: builds the small library that makes a disk's sync fail. openssl: makes the certificates of TLS servers.
+declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl)
 
 missing=()
 for program in "${!package_of[@]}"; do
     # Servers live in /usr/sbin, which is not on everybody's path.
     if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null; then
-        missing+=("${package_of[$program]}")
+        read -r -a packages <<<"${package_of[$program]}"
+        missing+=("${packages[@]}")
     fi
 done
 if ((${#missing[@]} == 0)); then

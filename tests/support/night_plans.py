@@ -37,12 +37,14 @@ def night_plan(
     cooldown: str = "none",
     ramp_percent: float = 2.0,
     workers: int = 1,
+    engine: str = "httpx",
     memory_percent: float = 80.0,
 ) -> str:
     """A plan of seconds on a machine that others share: the CPU may be busy, health skips no phase, drift is no question."""
     return "\n".join(
         [
             "name: night",
+            f"engine: {engine}",
             f'target: {{url: "{url}"}}',
             "window: {hours: 1, timezone: UTC}",
             f"levels: {{brisk: {{pace: {pace:g}, success: {success:g}, response: 2s}}}}",

@@ -1,0 +1,37 @@
+"""From what the operating system or TLS said to a class of error, in words that do not vary from request to request.
+
+An operation's failure must be called the same whichever engine met it. Runs in worker processes.
+"""
+
+import errno
+import socket
+import ssl
+
+from stress_scenarios.load_plan import ErrorClass
+from stress_scenarios.scenario import Failed, failure
+
+CLOSED_UNDER_US = Failed(
+    error=ErrorClass.RESET, message="the peer closed the connection before its answer was complete"
+)
+
+_NOBODY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+def system_failure(error: BaseException) -> Failed:
+    """The failed operation that an exception of a socket or of TLS stands for."""
+    if isinstance(error, ssl.SSLError):
+        reason = getattr(error, "verify_message", "") or error.reason or str(error)
+        return failure(ErrorClass.TLS, f"TLS: {reason}")
+    if isinstance(error, socket.gaierror):
+        return failure(ErrorClass.DNS, f"name lookup: {error.strerror}")
+    if isinstance(error, ConnectionRefusedError):
+        return failure(ErrorClass.REFUSED, "connection refused")
+    if isinstance(error, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
+        return failure(ErrorClass.RESET, "connection reset by the peer")
+    if isinstance(error, TimeoutError):
+        return failure(ErrorClass.TIMEOUT, "the operating system gave up waiting for the peer")
+    if isinstance(error, OSError) and error.errno in _NOBODY_THERE:
+        return failure(ErrorClass.REFUSED, f"nobody there: {error.strerror}")
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return failure(ErrorClass.OTHER, f"{errno.errorcode.get(error.errno, 'OSError')}: {error.strerror}")
+    return failure(ErrorClass.OTHER, f"{type(error).__name__}: {error}")
