@@ -5,23 +5,18 @@ looked at, and the most telling link names the class. What quotes our own reques
 secret. Runs in worker processes.
 """
 
-import errno
-import socket
-import ssl
 from collections.abc import Iterator
 
 import httpx
 
+from stress_scenarios.engines.system_failures import CLOSED_UNDER_US, said_by_system
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.scenario import Failed, failure
 
 _CHAIN_LENGTH_MAX = 32
 """Causes looked at; a chain of wrapped errors has about five links, and a cycle must not hold us."""
 
-_NOBODY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
-
 _CLOSED_UNDER_US = ("Server disconnected", "peer closed connection", "without sending")
-
 
 _NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
     (httpx.LocalProtocolError, "our client refused to send the request: a header or the body breaks HTTP's rules"),
@@ -36,9 +31,9 @@ def failure_of(error: Exception) -> Failed:
     """The failed operation that an exception stands for, with a message that does not vary from request to request."""
     chain = tuple(_causes(error))
     for link in chain:
-        known = _of_system_error(link)
-        if known is not None:
-            return known
+        said = said_by_system(link)
+        if isinstance(said, Failed):
+            return said
     return _of_httpx_error(error)
 
 
@@ -56,26 +51,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             waiting.append(following)
 
 
-def _of_system_error(link: BaseException) -> Failed | None:
-    """What the operating system or TLS said, if this link is its word."""
-    if isinstance(link, ssl.SSLError):
-        reason = getattr(link, "verify_message", "") or link.reason or str(link)
-        return failure(ErrorClass.TLS, f"TLS: {reason}")
-    if isinstance(link, socket.gaierror):
-        return failure(ErrorClass.DNS, f"name lookup: {link.strerror}")
-    if isinstance(link, ConnectionRefusedError):
-        return failure(ErrorClass.REFUSED, "connection refused")
-    if isinstance(link, ConnectionResetError | BrokenPipeError | ConnectionAbortedError):
-        return failure(ErrorClass.RESET, "connection reset by the peer")
-    if isinstance(link, TimeoutError):
-        return failure(ErrorClass.TIMEOUT, "the operating system gave up waiting for the peer")
-    if isinstance(link, OSError) and link.errno in _NOBODY_THERE:
-        return failure(ErrorClass.REFUSED, f"nobody there: {link.strerror}")
-    if isinstance(link, OSError) and link.errno is not None and link.errno > 0:
-        return failure(ErrorClass.OTHER, f"{errno.errorcode.get(link.errno, 'OSError')}: {link.strerror}")
-    return None
-
-
 def _of_httpx_error(error: Exception) -> Failed:
     for kind, sentence in _NOT_SENT:
         if isinstance(error, kind):
@@ -84,7 +59,7 @@ def _of_httpx_error(error: Exception) -> Failed:
     text = f"{name}: {error}" if str(error) else name  # of the answer's faults only, see below
     if isinstance(error, httpx.RemoteProtocolError):
         if any(words in str(error) for words in _CLOSED_UNDER_US):
-            return failure(ErrorClass.RESET, "the peer closed the connection before its answer was complete")
+            return CLOSED_UNDER_US
         return failure(ErrorClass.PROTOCOL, text)
     if isinstance(error, httpx.DecodingError):
         return failure(ErrorClass.PROTOCOL, text)

@@ -10,7 +10,7 @@ from enum import Enum
 
 import httptools
 
-from stress_scenarios.engines.wire_failures import CLOSED_UNDER_US
+from stress_scenarios.engines.system_failures import CLOSED_UNDER_US
 from stress_scenarios.engines.wire_request import NO_REQUEST, WireRequest
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.scenario import Failed, failure

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from stress_scenarios.engines.engine import ConnectionCounts
+from stress_scenarios.engines.system_failures import CLOSED_UNDER_US, system_failure
 from stress_scenarios.engines.wire_answer import AnswerReader, Progress
-from stress_scenarios.engines.wire_failures import CLOSED_UNDER_US, system_failure
 from stress_scenarios.engines.wire_request import NO_REQUEST, PASSED, WireRequest
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.scenario import AnswerJudgement, Failed, judge_answer

@@ -6,6 +6,7 @@ An operation's failure must be called the same whichever engine met it. Runs in 
 import errno
 import socket
 import ssl
+from dataclasses import dataclass
 
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.scenario import Failed, failure
@@ -17,7 +18,12 @@ CLOSED_UNDER_US = Failed(
 _NOBODY_THERE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-def system_failure(error: BaseException) -> Failed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotTheSystems:
+    """The exception is nothing that the operating system or TLS said."""
+
+
+def said_by_system(error: BaseException) -> Failed | NotTheSystems:
     """The failed operation that an exception of a socket or of TLS stands for."""
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or str(error)
@@ -34,4 +40,10 @@ def system_failure(error: BaseException) -> Failed:
         return failure(ErrorClass.REFUSED, f"nobody there: {error.strerror}")
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return failure(ErrorClass.OTHER, f"{errno.errorcode.get(error.errno, 'OSError')}: {error.strerror}")
-    return failure(ErrorClass.OTHER, f"{type(error).__name__}: {error}")
+    return NotTheSystems()
+
+
+def system_failure(error: BaseException) -> Failed:
+    """The failed operation that any exception of a transport stands for. An unknown one is named, its text is not told."""
+    said = said_by_system(error)
+    return said if isinstance(said, Failed) else failure(ErrorClass.OTHER, f"{type(error).__name__} in our client")
