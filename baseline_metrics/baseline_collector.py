@@ -169,7 +169,6 @@ def _covered_values(readings: Sequence[Reading]) -> tuple[float, ...] | Gap:
 
 # Alone ------------------------------------------------------------------------------------------------------------
 
-SECONDS_DEFAULT = 10.0
 SECONDS_MIN = 1.0
 SECONDS_MAX = 3_600.0
 """An hour of a quiet host tells no more than ten minutes."""

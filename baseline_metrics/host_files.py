@@ -13,7 +13,6 @@ from typing import Self
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 
-CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _KERNEL_FILE_BYTES = 16_384

@@ -127,7 +127,8 @@ class ComponentLog:
         self.path = path
         self.logger = logger
         self._handler = handler
-        self._standard_loggers = [standard_logger]
+        self._standard_logger = standard_logger
+        self._adopted: list[logging.Logger] = []
 
     @property
     def dropped(self) -> int:
@@ -141,12 +142,14 @@ class ComponentLog:
             library.setLevel(logging.WARNING)
             library.propagate = False
             library.addHandler(self._handler)
-            self._standard_loggers.append(library)
+            self._adopted.append(library)
 
     def close(self) -> None:
         """Close the file and let go of all loggers."""
-        for logger in self._standard_loggers:
-            logger.removeHandler(self._handler)
+        self._standard_logger.removeHandler(self._handler)
+        for library in self._adopted:
+            library.removeHandler(self._handler)
+            library.propagate = True  # whoever logs after us finds it as it was
         self._handler.close()
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import Json, to_json_value
-from baseline_metrics.health import Health
 from baseline_metrics.logging_setup import ComponentLog, configure_component_log
 from campaign.events import Command, Event
 from campaign.night import State
@@ -155,11 +154,6 @@ class Ledger:
 
     def _component(self, directory: str, name: str) -> ComponentLog:
         return configure_component_log(directory=directory, component=name, utc_s=self._clock.utc_s())
-
-
-def health_words(health: Health) -> Json:
-    """A health score for a log line."""
-    return to_json_value(health.score)
 
 
 def _body(message: Event | Command) -> dict[str, Json]:

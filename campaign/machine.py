@@ -73,7 +73,6 @@ def advance_by(table: dict[tuple[State, type], tuple[Rule, ...]], night: Night, 
 
 # The table ------------------------------------------------------------------------------------------------------------
 
-_ANY_STEP = frozenset({State.ANCHOR, State.RELEASING})
 _NEXT = frozenset({State.ANCHOR, State.CONCLUDING})
 _AFTER_PHASE = frozenset({State.COOLING})
 _STOPS = frozenset({State.STOPPING, State.CONCLUDING})

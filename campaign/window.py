@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 from baseline_metrics.units import parse_clock_time
 from campaign.plan import WindowHours, WindowUntil
 
-SECONDS_PER_DAY = 86_400.0
 LOOK_STEP_S = 900.0
 """Offsets change on quarter hours at most; between two looks there is at most one change."""
 

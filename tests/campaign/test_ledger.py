@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from baseline_metrics.clock import FakeClock
-from baseline_metrics.health import Health, KnownScore, UnknownScore
 from campaign.events import EndLoad, StopRequested
-from campaign.ledger import Ledger, health_words
+from campaign.ledger import Ledger
 from campaign.night import State
 from campaign.run_directory import RunDirectory, create_run_directory
 from campaign.status_board import StatusBoard
@@ -116,11 +115,3 @@ def test_the_component_logs_keep_the_names_that_people_know(books: Books) -> Non
     books.ledger.checkpoint()
     for name in ("autonomous_test_runner", "system_guardian", "resource_monitor", "concurrent_load_test"):
         assert len(list(books.run.logs.glob(f"{name}_*.log"))) == 1
-
-
-def test_a_score_in_words_keeps_unknown_apart() -> None:
-    """Known and unknown are different types in the log, too."""
-    known = Health(score=KnownScore(value=93.0), parts=(), at_mono_s=0.0)
-    unknown = Health(score=UnknownScore(reason="gap"), parts=(), at_mono_s=0.0)
-    assert health_words(known) == {"type": "KnownScore", "value": 93.0}
-    assert health_words(unknown) == {"type": "UnknownScore", "reason": "gap"}
