@@ -11,7 +11,7 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test evidence-stop evidence-simulate evidence-start simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-start simulate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -50,8 +50,10 @@ types: $(DEV_DONE)
 layers: $(DEV_DONE)
 	$(BIN)/lint-imports
 
+# What starts no processes of its own runs on all cores; the rest has the machine for itself.
 pytest: dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not process and not campaign" --numprocesses=auto
+	$(BIN)/python -m pytest -m "process or campaign"
 
 # One after another, whatever -j says: the campaigns in the tests need the machine for themselves.
 test: dev  ## everything that has to hold: form, lint, types, layers, tests
@@ -67,6 +69,10 @@ evidence-stop: setup  ## measure both ways of an emergency stop 100 times (20 mi
 evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.virtual_nights
 
+bench: dev  ## compare with wrk, ab, hey, Locust, aiohttp, httpx, and with known truths (20 min), into docs/evidence/
+	benchmarks/peers/install_system_packages.sh
+	status=0; for part in engine_truth engine_speed; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
+
 evidence-start: setup  ## measure how long commands take to answer (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.start_times
 
@@ -74,5 +80,5 @@ simulate: setup  ## ten thousand virtual nights against the invariants
 	$(LAUNCHER) simulate --nights 10000 --seed 1
 
 clean:  ## forget what was installed and cached; runs/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache dist
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache dist
 	find . -name __pycache__ -not -path './runs/*' -type d -prune -exec rm -rf {} +

@@ -2,7 +2,8 @@
 
 One codec serves the pipes between our processes, the journal and the files of a run. Each dataclass carries its class
 name under ``type``; enums travel by value; tuples as lists. Decoding checks every key and every type, so a message of
-another version is an error at the door and never a surprise later. Every process uses this module (standard library only).
+another version is an error at the door and never a surprise later; only a field with a default may be missing, which is
+how records of older versions are read. Every process uses this module (standard library only).
 """
 
 import dataclasses
@@ -174,7 +175,15 @@ def _decode_record(expected: type, value: Any, path: str) -> Any:
         raise CodecError(f"{path}: expected a {expected.__name__}, got {value.get('type')!r}")
     fields = _field_types(expected)
     unknown = set(value) - set(fields) - {"type"}
-    missing = set(fields) - set(value)
+    missing = set(fields) - set(value) - _fields_with_default(expected)
     if unknown or missing:
         raise CodecError(f"{path}: unknown {sorted(unknown)}, missing {sorted(missing)}")
-    return expected(**{name: _decode(kind, value[name], f"{path}.{name}") for name, kind in fields.items()})
+    return expected(
+        **{name: _decode(kind, value[name], f"{path}.{name}") for name, kind in fields.items() if name in value}
+    )
+
+
+@cache
+def _fields_with_default(record: type) -> frozenset[str]:
+    """Fields that an older version did not have: they may be missing, and then have their default."""
+    return frozenset(field.name for field in dataclasses.fields(record) if field.default is not dataclasses.MISSING)

@@ -7,6 +7,7 @@ is ``share > 0 and now < lease``: revoking writes both, in one call. Supervisor 
 Layout, little endian, 8 bytes a word:
     0 magic | 1 lease_until_mono_ns | 2 permitted share (double) | 3 heartbeat_mono_ns
     4 connections_open | 5 connections_opened | 6 operations_due (intended starts so far)
+    7 operations_dropped (intended starts given up because they could not be made in time)
     8 + 4 * operation: started, succeeded, failed, bytes_received     (at most OPERATIONS_MAX operations)
 """
 
@@ -113,6 +114,11 @@ class LoadPage:
         """Operations whose intended start has passed."""
         return self._words[6]
 
+    @property
+    def operations_dropped(self) -> int:
+        """Operations whose intended start has passed and that were given up."""
+        return self._words[7]
+
     def operation(self, index: int) -> OperationCounts:
         """Counts of one operation of the mix."""
         assert 0 <= index < OPERATIONS_MAX
@@ -122,6 +128,14 @@ class LoadPage:
 
     # Worker ---------------------------------------------------------------------------------------------------------
 
+    def counters(self, index: int) -> tuple[memoryview, int]:
+        """All words of the page, and which one is the first of an operation's four, in the order of OperationCounts.
+
+        For a fast path, where a call for each operation would cost more than all other accounting.
+        """
+        assert 0 <= index < OPERATIONS_MAX
+        return self._words, 8 + 4 * index
+
     def beat(
         self, *, heartbeat_mono_ns: int, connections_open: int, connections_opened: int, operations_due: int
     ) -> None:
@@ -130,6 +144,10 @@ class LoadPage:
         self._words[5] = connections_opened
         self._words[6] = operations_due
         self._words[3] = heartbeat_mono_ns
+
+    def count_dropped(self, operations: int = 1) -> None:
+        """More operations were given up before they were sent."""
+        self._words[7] += operations
 
     def count_started(self, index: int) -> None:
         """One more operation was sent."""

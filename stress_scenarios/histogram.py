@@ -14,7 +14,7 @@ import base64
 import binascii
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 
@@ -30,11 +30,12 @@ _US_PER_S = 1_000_000
 
 _LAST_SHIFT = (VALUE_US_MAX - 1).bit_length() - _OCTAVE_SHIFT
 _OVERFLOW = (_LAST_SHIFT << SUB_BUCKET_BITS) + ((VALUE_US_MAX - 1) >> _LAST_SHIFT) + 1
-_BUCKETS = _OVERFLOW + 1
+BUCKETS = _OVERFLOW + 1
+"""How many buckets there are, empty ones too."""
 
 _FORMAT_VERSION = 1
 _VARINT_BYTES_MAX = 10
-_PAYLOAD_BYTES_MAX = 1 + 3 * _VARINT_BYTES_MAX + _BUCKETS * 2 * _VARINT_BYTES_MAX
+_PAYLOAD_BYTES_MAX = 1 + 3 * _VARINT_BYTES_MAX + BUCKETS * 2 * _VARINT_BYTES_MAX
 """What the fullest histogram takes before compression (66 KiB); bounds what decoding may inflate."""
 
 _TEXT_CHARACTERS_MAX = 2 * _PAYLOAD_BYTES_MAX
@@ -98,6 +99,20 @@ class Histogram:
             self._counts[index] = self._counts.get(index, 0) + count
         self._sum_us += other._sum_us
 
+    def add_counts(self, first: int, counts: Sequence[int], *, sum_us: int, min_us: int, max_us: int) -> None:
+        """Add values that were counted elsewhere: counts[i] of them in bucket first + i, at least one of them not 0.
+
+        Buckets are those of bucket_of; sum, least and greatest value are exact.
+        """
+        assert any(counts), "nothing to add"
+        self._min_us = min(self._min_us, min_us) if self._counts else min_us
+        self._max_us = max(self._max_us, max_us)
+        mine = self._counts
+        for index, count in enumerate(counts, first):
+            if count:
+                mine[index] = mine.get(index, 0) + count
+        self._sum_us += sum_us
+
     @property
     def count(self) -> int:
         """How many values were recorded."""
@@ -142,7 +157,7 @@ class Histogram:
 
     def count_above_s(self, seconds: float) -> int:
         """How many values lie above a threshold, to the width of its bucket (0.8 %): its own bucket counts as not above."""
-        threshold = _bucket_of(round(seconds * _US_PER_S))
+        threshold = bucket_of(round(seconds * _US_PER_S))
         return sum(count for index, count in self._counts.items() if index > threshold)
 
     def buckets(self) -> Iterator[tuple[int, int]]:
@@ -177,7 +192,7 @@ class Histogram:
         for position in range(3, len(numbers), 2):
             step, count = numbers[position], numbers[position + 1]
             index += step
-            if count == 0 or index >= _BUCKETS or (step == 0 and position > 3):
+            if count == 0 or index >= BUCKETS or (step == 0 and position > 3):
                 raise HistogramError(f"not a histogram: bucket {index} with count {count}")
             histogram._counts[index] = count
         histogram._check_sums()
@@ -194,7 +209,7 @@ class Histogram:
     def _check_sums(self) -> None:
         """Refuse a text whose exact figures contradict its buckets."""
         first, last = min(self._counts), max(self._counts)
-        if _bucket_of(self._min_us) != first or _bucket_of(self._max_us) != last:
+        if bucket_of(self._min_us) != first or bucket_of(self._max_us) != last:
             raise HistogramError("not a histogram: least or greatest value outside its bucket")
         count = self.count
         if not count * self._min_us <= self._sum_us <= count * self._max_us:
@@ -205,7 +220,8 @@ def _nothing_recorded() -> Gap:
     return Gap(reason=GapReason.ABSENT, detail="nothing was recorded")
 
 
-def _bucket_of(value_us: int) -> int:
+def bucket_of(value_us: int) -> int:
+    """The bucket of a value, at least 0."""
     if value_us >= VALUE_US_MAX:
         return _OVERFLOW
     shift = max(0, value_us.bit_length() - _OCTAVE_SHIFT)

@@ -1,41 +1,51 @@
 """One segment's load in one worker: its virtual users, from the start that Go names until everything has drained.
 
-A closed model: each connection is one virtual user who connects, performs its operations at the pace, disconnects and
-begins again for the whole time. A session stays connected until its user's next operation is due, so that as many
-connections are open as were asked for. Runs in the asyncio loop of a worker process; every engine is driven by it.
+In a closed model each connection is one virtual user for the whole time, at its own pace; in an open one users are made
+for arrivals, as many as are needed and at most as many as the order has connections. Counting, permission and windows are
+the same for all, whatever engine or program is behind them. Runs in the asyncio loop of a worker process.
 """
 
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from baseline_metrics.load_page import LoadPage
-from stress_scenarios.engines.engine import Engine, Session
+from stress_scenarios.arrival_replay import replayed_times
+from stress_scenarios.arrivals import ArrivalTimes
+from stress_scenarios.due_counts import DueByTarget, due_count
+from stress_scenarios.engines.engine import Engine
+from stress_scenarios.engines.wire_tally import DenseHistogram, OperationTally
+from stress_scenarios.engines.wire_windows import InFlight, WireWindows
+from stress_scenarios.generator_gauges import NOT_READ, GeneratorGauges, GeneratorReading, other_ends_here
 from stress_scenarios.lease_watch import load_is_permitted
-from stress_scenarios.load_plan import LoadOrder, Paced, Unpaced
+from stress_scenarios.load_clock import LoadClock
+from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, Thinking, Unpaced
 from stress_scenarios.messages import Drained, WindowReport
-from stress_scenarios.pacing import (
-    EasedTime,
-    RequestedByTarget,
-    RequestedCount,
-    Schedule,
-    connection_grid,
-    connection_schedule,
-    operations_requested,
-)
-from stress_scenarios.scenario import Passed, choice_cycle, cycle_offset
-from stress_scenarios.window_counters import LoadGauges, WindowCounters
+from stress_scenarios.pacing import load_s
+from stress_scenarios.scenario import AnswerJudgement, Passed
+from stress_scenarios.session_program import UNSCRIPTED, LoadOver, MakeProgram, Unscripted, UserProgram
+from stress_scenarios.sleepers import ExactTimer, MakeTimer, Sleepers
+from stress_scenarios.user_pools import ClosedPool, OpenPool, UserPool
+from stress_scenarios.virtual_user import LOOK_AGAIN_S, AnyUser, PlainPrograms
+from stress_scenarios.window_counters import LoadGauges
 
 CANCEL_S_MAX = 2.0
 """How long abandoned operations may take to let go of their connections; closing has a limit of 1 s of its own."""
 
-_LOOK_AGAIN_S = 0.001
-"""A start that is due but not permitted looks again this soon; within 10 ms the changed share puts it off for good."""
+LOOK_S = 0.004
+"""How long a permission that was seen is taken to stand, while operations are many: below the 10 ms that a worker has."""
+
+_US_PER_S = 1_000_000
 
 
 class LoadRun:
-    """The load of one order. Make it when the order comes; run it once."""
+    """The load of one order. Make it when the order comes, in the loop; run it once. Virtual users read clock and sleepers.
+
+    make_program: of scripted orders. make_timer: LoopTimer where the loop's time is virtual.
+    Raises arrival_replay.ReplayError and rate_lines.RateError for arrivals that cannot be made.
+    """
 
     def __init__(
         self,
@@ -46,6 +56,8 @@ class LoadRun:
         page: LoadPage,
         next_sequence: Callable[[], int],
         send: Callable[[WindowReport], None],
+        make_program: MakeProgram | Unscripted = UNSCRIPTED,
+        make_timer: MakeTimer = ExactTimer,
     ) -> None:
         self.order = order
         self._worker = worker
@@ -53,206 +65,302 @@ class LoadRun:
         self._page = page
         self._next_sequence = next_sequence
         self._send = send
-        self._cycle = choice_cycle(tuple(operation.weight for operation in order.operations))
-        self._grids = (
-            tuple(connection_grid(order, order.pace, connection) for connection in range(order.connections))
-            if isinstance(order.pace, Paced)
-            else ()
-        )
-        self._now_s = asyncio.get_running_loop().time  # CLOCK_MONOTONIC, as everywhere
-        self._over = asyncio.Event()
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._tallies = tuple(OperationTally(index, page) for index in range(len(order.operations)))
+        self._lags = DenseHistogram()
+        self._make_program = PlainPrograms(order, engine) if isinstance(make_program, Unscripted) else make_program
+        self._make_timer = make_timer
+        self._replayed: Sequence[float] = replayed_times(order)
+        self._due = due_count(order, replayed=self._replayed)
+        self._begun = self._is_over = False
+        self.wanted = order.connections
+        self._permitted_until_s = -math.inf
+        self._tasks: set[asyncio.Task[None]] = set()
         self._faults: list[BaseException] = []
-        self._started = self._succeeded = self._failed = 0
-        self._start_mono_s = self._last_end_mono_s = self._now_s()
+        self._started = self._succeeded = self._failed = self._dropped = 0
         self._over_mono_s = self._first_start_mono_s = math.inf
-        self._time = EasedTime(start_mono_s=self._start_mono_s)
-        self._windows = self._new_windows()
+        self._last_end_mono_s = asyncio.get_running_loop().time()
+        self._before = self._gauges(NOT_READ)
+        self._opened_before = engine.connections.opened
+        self._redirects_before = engine.connections.redirects
 
     async def run(self, start_mono_s: float) -> Drained:
-        """Make the load until its time is over or it is released, then drain. The loop's time is CLOCK_MONOTONIC."""
-        self._start_mono_s = self._last_end_mono_s = start_mono_s
-        self._time = EasedTime(start_mono_s=start_mono_s)
-        self._windows = self._new_windows()
-        self.turn(self._now_s(), lag_s=0.0)
-        self._engine.connections.begin_peak()
-        opened_before = self._engine.connections.opened
-        loop = asyncio.get_running_loop()
-        end = loop.call_at(start_mono_s + self.order.ramp_s + self.order.hold_s, self.release)
-        users = [asyncio.create_task(self._user(connection)) for connection in range(self.order.connections)]
-        for user in users:
-            user.add_done_callback(self._note_end_of_user)
+        """Make the load until its time is over or it is released, then drain. Times are CLOCK_MONOTONIC."""
+        self._begin(start_mono_s)
         try:
-            await self._over.wait()
-            await self._drain(users)
+            await self._conduct()
+            await self._drain()
+            if self._faults:
+                raise self._faults[0]
+            self._report(self._windows.finish_with, self.now_s())
+            return self._drained()
         finally:
-            end.cancel()
-        if self._faults:
-            raise self._faults[0]
-        self._windows.finish(self._now_s(), self._gauges())
-        return self._drained(opened=self._engine.connections.opened - opened_before)
+            self._generator.close()
+            self.sleepers.close()
 
     def release(self) -> None:
         """Start nothing more; what is in flight drains."""
-        if not self._over.is_set():
-            self._over_mono_s = self._now_s()
-            self._over.set()
+        if self._is_over:
+            return
+        self._is_over = True
+        self.wanted = 0
+        if self._begun:
+            self._over_mono_s = self.now_s()
+            self._pool.close(self._over_mono_s)
             self._wake_all()
+
+    def adjust(self, *, operations_per_s: float, connections: int) -> None:
+        """Make this load instead from now on, as messages.Adjust says."""
+        if not self._begun or self._is_over:
+            return
+        now_s = self.now_s()
+        if not isinstance(self._due, DueByTarget):
+            self._due.adjust(self.clock.run_s(now_s), operations_per_s=operations_per_s, connections=connections)
+        self.wanted = connections
+        self._pool.adjust(now_s, operations_per_s=operations_per_s, connections=connections)
+        self._wake_all()
+
+    def hold(self) -> None:
+        """Freeze the load's clock: start nothing, and move the end away."""
+        if self._begun and not self._is_over and self.clock.hold(self.now_s()):
+            self._note_share()
+
+    def resume(self) -> None:
+        """Let the load's clock run again where it stood."""
+        if self._begun and not self._is_over and self.clock.resume(self.now_s()):
+            self._note_share()
 
     def never_started(self) -> Drained:
         """The report of a load that was released before it was told to go."""
-        return self._drained(opened=0)
+        return self._drained()
 
-    def turn(self, now_mono_s: float, *, lag_s: float) -> None:
+    def turn(self, now_mono_s: float, *, lag_s: float) -> None:  # noqa: ARG002 - a loop's own time may be stale
         """Look at the permitted share, and report windows that are over. Called at least every 10 ms."""
-        share = self._page.share if load_is_permitted(self._page) else 0.0
-        if self._time.set_share(now_mono_s=now_mono_s, share=share):
-            self._wake_all()
-        if now_mono_s >= self._start_mono_s:
+        if not self._begun:
+            return
+        now_s = self.now_s()
+        self._permitted_until_s = -math.inf
+        share = self._page.share if self.is_permitted(now_s) else 0.0
+        if not self._is_over:
+            if self.clock.permit(now_s, share):
+                self._note_share()
+            self._pool.look(now_s)
+        if now_s >= self._start_mono_s:
             self._windows.note_lag(lag_s)
-            if self._windows.is_over(now_mono_s):
-                self._windows.turn(now_mono_s, self._gauges())
+            if now_s >= self._window_end_s:
+                self._turn_windows(now_s)
 
     def operations_due(self) -> int:
         """Intended starts so far, eased or not; they end when the load is released."""
-        match self.order.pace:
-            case Unpaced():
-                return self._started
-            case Paced():
-                elapsed_s = min(self._now_s(), self._over_mono_s) - self._start_mono_s
-                return sum(grid.due_by(elapsed_s) for grid in self._grids)
+        if isinstance(self._due, DueByTarget):
+            return self._started
+        return self._due.due_by(self.clock.run_s(min(self.now_s(), self._over_mono_s))) if self._begun else 0
 
-    # Virtual users --------------------------------------------------------------------------------------------------
+    # Called by virtual users ----------------------------------------------------------------------------------------
 
-    async def _user(self, connection: int) -> None:
-        schedule = connection_schedule(self.order, connection, self._time)
-        position = cycle_offset(self.order, connection, len(self._cycle))
-        session = self._engine.session()
-        performed = 0
-        try:
-            while (due_mono_s := await self._next_start_mono_s(schedule)) < math.inf:
-                if performed == self.order.operations_per_session:
-                    await session.close()
-                    session = self._engine.session()
-                    performed = 0
-                    continue  # closing took time: look again whether load is permitted
-                await self._perform(session, self._cycle[position], due_mono_s, schedule)
-                performed += 1
-                position = (position + 1) % len(self._cycle)
-        finally:
-            await session.close()
+    def is_permitted(self, now_mono_s: float) -> bool:
+        """Whether load may be made at this instant. The page is looked at again after LOOK_S."""
+        if now_mono_s < self._permitted_until_s:
+            return True
+        if not load_is_permitted(self._page):
+            return False
+        self._permitted_until_s = now_mono_s + LOOK_S
+        return True
 
-    async def _next_start_mono_s(self, schedule: Schedule) -> float:
-        """Wait until an operation is due and permitted; its intended start, or infinity when the load is over."""
-        while not self._over.is_set():
-            now_s = self._now_s()
-            due_s = schedule.next_start_mono_s(now_s)
-            if due_s > now_s:
-                await self._sleep_until(due_s)
-            elif load_is_permitted(self._page):
-                return due_s
-            else:
-                await self._sleep_until(now_s + _LOOK_AGAIN_S)
-        return math.inf
-
-    async def _perform(self, session: Session, operation: int, due_mono_s: float, schedule: Schedule) -> None:
-        self._page.count_started(operation)
+    def note_started(self, operation: int, started_mono_s: float, *, lag_s: float) -> None:
+        """An operation starts."""
+        if started_mono_s >= self._window_end_s:
+            self._turn_windows(started_mono_s)
+        if not self._started:
+            self._first_start_mono_s = started_mono_s
         self._started += 1
-        started_s = self._now_s()
-        self._first_start_mono_s = min(self._first_start_mono_s, started_s)
-        exchange = await session.perform(operation)
-        ended_s = self._now_s()
-        self._last_end_mono_s = ended_s
-        schedule.note_operation(started_mono_s=started_s, ended_mono_s=ended_s)
-        if isinstance(exchange.judgement, Passed):
+        self._tallies[operation].count_started()
+        self._lags.record(int(lag_s * _US_PER_S + 0.5) if lag_s > 0.0 else 0)
+        self._flights.change(int(started_mono_s * _US_PER_S), 1)
+
+    def note_ended(
+        self,
+        operation: int,
+        judgement: AnswerJudgement,
+        ended_mono_s: float,
+        *,
+        late_s: float,
+        service_s: float,
+        bytes_received: int,
+    ) -> None:
+        """An operation has ended."""
+        if ended_mono_s >= self._window_end_s:
+            self._turn_windows(ended_mono_s)
+        self._last_end_mono_s = ended_mono_s
+        tally = self._tallies[operation]
+        if isinstance(judgement, Passed):
             self._succeeded += 1
-            self._page.count_succeeded(operation, bytes_received=exchange.bytes_received)
+            tally.count_succeeded(
+                service_us=int(service_s * _US_PER_S + 0.5),
+                late_us=int(late_s * _US_PER_S + 0.5),
+                bytes_received=bytes_received,
+            )
         else:
             self._failed += 1
-            self._page.count_failed(operation, bytes_received=exchange.bytes_received)
-        if self._windows.is_over(ended_s):
-            self._windows.turn(ended_s, self._gauges())
-        self._windows.record(
-            operation,
-            exchange.judgement,
-            response_s=ended_s - due_mono_s,
-            service_s=ended_s - started_s,
-            bytes_received=exchange.bytes_received,
-        )
+            tally.count_failed(bytes_received=bytes_received)
+            self._windows.record(
+                operation, judgement, response_s=late_s + service_s, service_s=service_s, bytes_received=0
+            )
+        self._flights.change(int(ended_mono_s * _US_PER_S), -1)
 
-    # Waiting --------------------------------------------------------------------------------------------------------
+    def note_dropped(self, operations: int) -> None:
+        """Arrivals were given up."""
+        self._dropped += operations
+        self._page.count_dropped(operations)
 
-    async def _sleep_until(self, mono_s: float) -> None:
-        """Wait for an instant (infinity: none), for a change of the share, or for the end."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_at(mono_s, _wake, waiter) if mono_s < math.inf else None
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-            if timer is not None:
-                timer.cancel()
+    # ----------------------------------------------------------------------------------------------------------------
 
-    def _wake_all(self) -> None:
-        for waiter in self._waiters:
-            _wake(waiter)
-
-    def _note_end_of_user(self, user: "asyncio.Task[None]") -> None:
-        """A user ends by itself only when the load is over; an exception is our bug and ends the load."""
-        if not user.cancelled() and (error := user.exception()) is not None:
-            self._faults.append(error)
-            self.release()
-
-    async def _drain(self, users: "list[asyncio.Task[None]]") -> None:
-        _, pending = await asyncio.wait(users, timeout=max(0.0, self.order.drain_s))
-        for user in pending:
-            user.cancel()
-        if pending:
-            await asyncio.wait(pending, timeout=CANCEL_S_MAX)
-
-    # Figures --------------------------------------------------------------------------------------------------------
-
-    def _new_windows(self) -> WindowCounters:
-        return WindowCounters(
+    def _begin(self, start_mono_s: float) -> None:
+        self.sleepers = Sleepers(self._make_timer)
+        self.now_s = self.sleepers.now_s
+        self.clock = LoadClock(start_mono_s=start_mono_s, lasts_s=load_s(self.order))
+        self._start_mono_s = self._last_end_mono_s = start_mono_s
+        self._generator = GeneratorGauges()
+        self._engine.connections.begin_peak()
+        self._windows = WireWindows(
             worker=self._worker,
             segment=self.order.segment,
-            start_mono_s=self._start_mono_s,
+            start_mono_s=start_mono_s,
             cpu_s=time.process_time(),
             next_sequence=self._next_sequence,
             send=self._send,
+            before=self._before,
         )
+        self._window_end_s = self._windows.end_mono_s
+        self._flights = InFlight(int(start_mono_s * _US_PER_S))
+        self._pool = self._new_pool()
+        self._begun = True
+        if self._is_over:
+            self._over_mono_s = start_mono_s
+            return
+        self.turn(self.now_s(), lag_s=0.0)
+        self._pool.begin()
 
-    def _gauges(self) -> LoadGauges:
+    def _new_pool(self) -> UserPool:
+        order = self.order
+        match order.pace:
+            case Arrivals() as pace:
+                times = ArrivalTimes(
+                    pace,
+                    ramp_s=order.ramp_s,
+                    ramp_curve=order.ramp_curve,
+                    load_s=load_s(order),
+                    seed=order.seed,
+                    replayed=self._replayed,
+                )
+                return OpenPool(order, self, self._spawn, times=times, start_within_s=pace.start_within_s)
+            case Paced() | Unpaced() | Thinking():
+                return ClosedPool(order, self, self._spawn)
+            case _:
+                assert_never(order.pace)
+
+    def _spawn(self, user: AnyUser) -> None:
+        task = asyncio.create_task(self._live(user, self._make_program(user.connection)))
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end_of_user)
+
+    async def _live(self, user: AnyUser, program: UserProgram) -> None:
+        try:
+            while True:
+                asked_before = user.asked
+                await program.run_session(user)
+                assert user.asked > asked_before, "a session asked for no start, so it would be repeated without end"
+        except LoadOver:
+            return
+        finally:
+            self._pool.left(user)
+
+    async def _conduct(self) -> None:
+        """Give out arrivals as they come, until the load is over."""
+        while not self._is_over:
+            now_s = self.now_s()
+            next_s = self._pool.next_mono_s()
+            end_s = self.clock.end_mono_s
+            if end_s <= now_s:
+                if next_s <= now_s and self.is_permitted(now_s):
+                    self._pool.take_due(now_s)
+                    await asyncio.sleep(0)  # whoever got an arrival starts it: it came before the end, we are late
+                self.release()
+            elif next_s > now_s:
+                await self.sleepers.until(min(next_s, end_s))
+            elif self.is_permitted(now_s):
+                self._pool.take_due(now_s)
+            else:
+                await self.sleepers.until(now_s + LOOK_AGAIN_S)
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=max(0.0, self.order.drain_s))
+        pending = tuple(self._tasks)
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending, timeout=CANCEL_S_MAX)
+
+    def _note_end_of_user(self, task: "asyncio.Task[None]") -> None:
+        """An exception is our bug and ends the load."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._faults.append(error)
+            self.release()
+
+    def _note_share(self) -> None:
+        self._pool.note_share(self.now_s())
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        self.sleepers.wake_all()
+        self._pool.wake()
+
+    # Figures --------------------------------------------------------------------------------------------------------
+
+    def _turn_windows(self, now_mono_s: float) -> None:
+        """The current window is over."""
+        self._report(self._windows.turn_with, now_mono_s)
+        self._window_end_s = self._windows.end_mono_s
+
+    def _report(self, report: Callable[..., None], now_mono_s: float) -> None:
+        other_ends = other_ends_here(self.order.target, self._engine.connections.open)
+        gauges = self._gauges(self._generator.read(now_mono_s, other_ends=other_ends))
+        report(self._tallies, self._lags, self._flights, now_mono_s, gauges)
+
+    def _gauges(self, generator: GeneratorReading) -> LoadGauges:
+        connections = self._engine.connections
         return LoadGauges(
             operations_due=self.operations_due(),
             operations_started=self._started,
-            connections_open=self._engine.connections.open,
+            operations_dropped=self._dropped,
+            connections_open=connections.open,
             cpu_s=time.process_time(),
+            bytes_sent=connections.bytes_sent,
+            messages_sent=connections.messages_sent,
+            messages_received=connections.messages_received,
+            reconnects=connections.reconnects,
+            generator=generator,
         )
 
-    def _drained(self, *, opened: int) -> Drained:
-        match operations_requested(self.order):
-            case RequestedCount(operations=requested):
-                pass
-            case RequestedByTarget():
-                requested = self._started  # an unpaced load asks for what it gets
+    def _drained(self) -> Drained:
+        connections, before = self._engine.connections, self._before
         return Drained(
             worker=self._worker,
             segment=self.order.segment,
-            operations_requested=requested,
+            operations_requested=self._started if isinstance(self._due, DueByTarget) else self._due.requested,
             operations_started=self._started,
             operations_succeeded=self._succeeded,
             operations_failed=self._failed,
             operations_abandoned=self._started - self._succeeded - self._failed,
-            connections_peak=self._engine.connections.peak if self._started else 0,
-            connections_opened=opened,
+            connections_peak=connections.peak if self._started else 0,
+            connections_opened=connections.opened - self._opened_before,
             first_start_mono_s=min(self._first_start_mono_s, self._last_end_mono_s),
             last_end_mono_s=self._last_end_mono_s,
+            operations_dropped=self._dropped,
+            bytes_sent=connections.bytes_sent - before.bytes_sent,
+            messages_sent=connections.messages_sent - before.messages_sent,
+            messages_received=connections.messages_received - before.messages_received,
+            reconnects=connections.reconnects - before.reconnects,
+            redirects=connections.redirects - self._redirects_before,
         )
-
-
-def _wake(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from baseline_metrics.codec import Codec
 from stress_scenarios.load_plan import EngineName, ErrorClass, LoadOrder
 
-VERSION = 1
+VERSION = 2
 
 ERROR_GROUPS_MAX = 20
 """Different error messages named in one window; further ones are counted under their class with message "(more)"."""
@@ -35,6 +35,33 @@ class Go:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """Start nothing more; drain what is in flight; answer Drained."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust:
+    """From now on this worker makes this load instead, within 100 ms; it may come again and again.
+
+    operations_per_s: Arrivals: a constant rate of this worker's part, from now on. Paced: of each connection. Else unused.
+    connections: of this worker, at most; those too many leave after the operation that they are at.
+    """
+
+    segment: int
+    operations_per_s: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Freeze the load's clock: nothing new is started, and the load's end moves away, until Continue."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continue:
+    """Let the load's clock run again where it stood; nothing is made up for."""
 
     segment: int
 
@@ -91,7 +118,15 @@ class ErrorCount:
 class WindowReport:
     """What one worker did within one second. ``sequence`` rises by one per report of a worker.
 
-    operations_due: intended starts so far in this segment; started: requests sent so far in this segment.
+    operations_due: intended starts so far in this segment; started: requests sent so far; dropped: intended starts so far
+    that were given up because they could not be sent in time. schedule_lag: how late our own side
+    was with each start of the window, after its intended start had come and a connection was free; a histogram as in
+    OperationWindow. A target that keeps all connections busy makes response times longer, and not this. in_flight_s: the integral of operations in flight
+    over the window, by looking at least every 10 ms; service_s_sum: service times of all its completions, failures too.
+    gc_pause_s_sum, gc_pause_s_max: of the garbage collector. descriptors_*: of this process and its limit.
+    ports_*: of the network namespace: TCP sockets in use or in TIME_WAIT, and the range that connecting takes them from.
+    A *_max of 0 says that it is not known here.
+    messages_*: over WebSocket, of data. reconnects: connections opened to take the place of one that broke.
     """
 
     worker: int
@@ -107,6 +142,20 @@ class WindowReport:
     bytes_received: int
     cpu_s: float
     loop_lag_s_max: float
+    operations_dropped: int = 0
+    schedule_lag: str = ""
+    in_flight_s: float = 0.0
+    service_s_sum: float = 0.0
+    gc_pause_s_sum: float = 0.0
+    gc_pause_s_max: float = 0.0
+    descriptors_open: int = 0
+    descriptors_max: int = 0
+    ports_used: int = 0
+    ports_max: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +173,12 @@ class Drained:
     connections_opened: int
     first_start_mono_s: float
     last_end_mono_s: float
+    operations_dropped: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
+    redirects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +189,8 @@ class WorkerFault:
     detail: str
 
 
-ORDERS = Codec(Prepare, Go, Release, Leave, version=VERSION)
+ORDERS = Codec(Prepare, Go, Adjust, Hold, Continue, Release, Leave, version=VERSION)
 REPORTS = Codec(WorkerReady, Prepared, WindowReport, Drained, WorkerFault, version=VERSION)
 
-Order = Prepare | Go | Release | Leave
+Order = Prepare | Go | Adjust | Hold | Continue | Release | Leave
 Report = WorkerReady | Prepared | WindowReport | Drained | WorkerFault

@@ -1,6 +1,6 @@
 """Carries out a supervisor's orders in one worker, one segment after another.
 
-Prepare, Go and Release come as messages; permission to make load comes from the page alone. Counters in the page
+Prepare, Go, Release and what changes a running load come as messages; permission to make load comes from the page alone. Counters in the page
 accumulate over the worker's life (whoever reads them takes differences), reports count within their segment. An order
 that does not fit the state is our fault and ends the worker: guessing would falsify the record. Runs in the asyncio
 loop of a worker process.
@@ -8,21 +8,44 @@ loop of a worker process.
 
 import asyncio
 import gc
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import RedactionError, register_secrets
+from stress_scenarios.arrival_replay import ReplayError
 from stress_scenarios.engines.engine import Engine, EngineError
-from stress_scenarios.load_plan import LoadOrder, Paced
+from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, Thinking, Unpaced
 from stress_scenarios.loop_pulse import PULSE_S, LoopPulse
-from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report
+from stress_scenarios.messages import (
+    Adjust,
+    Continue,
+    Drained,
+    Go,
+    Hold,
+    Leave,
+    Order,
+    Prepare,
+    Prepared,
+    Release,
+    Report,
+)
 from stress_scenarios.process_start import arm_backstop, disarm_backstop
+from stress_scenarios.rate_lines import RateError, shape_problems
 from stress_scenarios.scenario import ScenarioError, ready_requests
 from stress_scenarios.segment_run import MakeRun, SegmentRun
 
-ORDERS_WAITING_MAX = 16
-"""A supervisor has at most three orders on their way (Prepare, Go, Release); more is a flood."""
+ORDERS_WAITING_MAX = 64
+"""Orders are carried out as they come; a supervisor that adjusts ten times a second has 64 on their way only if our loop
+stands still for seconds."""
+
+CONNECTIONS_MAX = 65_535
+"""Of one worker: one address has no more ports."""
+
+HOLD_S_MAX = 4 * 3600.0
+"""How long a person may hold one segment in all; then it ends, so that a forgotten pause does not keep a host for ever."""
 
 BACKSTOP_MARGIN_S = 60.0
 """How much longer than its load and drain a worker may take before the kernel ends it."""
@@ -62,6 +85,34 @@ class Running:
 State = Idle | Ready | Running
 
 
+class _HoldTime:
+    """How long a segment may still be held, and when the kernel ends the worker. ends_mono_s: if it is never held."""
+
+    def __init__(self, ends_mono_s: float) -> None:
+        self._ends_mono_s = ends_mono_s
+        self._left_s = HOLD_S_MAX
+        self._since_mono_s = math.inf
+
+    def hold(self, now_mono_s: float) -> None:
+        """The segment's end moves away."""
+        if self._since_mono_s == math.inf:
+            self._since_mono_s = now_mono_s
+            arm_backstop(self._ends_mono_s - now_mono_s + self._left_s)
+
+    def resume(self, now_mono_s: float) -> None:
+        """It comes nearer again."""
+        if self._since_mono_s < math.inf:
+            held_s = now_mono_s - self._since_mono_s
+            self._since_mono_s = math.inf
+            self._left_s -= held_s
+            self._ends_mono_s += held_s
+            arm_backstop(self._ends_mono_s - now_mono_s)
+
+    def is_over(self, now_mono_s: float) -> bool:
+        """Whether it was held for too long."""
+        return now_mono_s - self._since_mono_s > self._left_s
+
+
 class OrderService:
     """One worker's orders, from the first to Leave."""
 
@@ -74,6 +125,7 @@ class OrderService:
         self._page = page
         self._send = send
         self._state: State = Idle(last_segment=-1)
+        self._hold_time = _HoldTime(math.inf)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._left = asyncio.Event()
         self._sequence = 0
@@ -111,6 +163,7 @@ class OrderService:
         try:
             while not self._left.is_set():
                 self._carry_out(await self._orders.get())
+                await asyncio.sleep(0)  # so that a load begins before what comes after its Go
         except Exception as error:  # noqa: BLE001 - handed on by serve, which ends the process with it
             self.fail(error)
 
@@ -120,10 +173,14 @@ class OrderService:
                 self._prepare(load)
             case Go(segment=segment, start_mono_s=start_mono_s):
                 self._go(segment, start_mono_s)
+            case Adjust() | Hold() | Continue():
+                self._change(order)
             case Release(segment=segment):
                 self._release(segment)
             case Leave():
                 self._left.set()
+            case _:
+                assert_never(order)
 
     def _prepare(self, load: LoadOrder) -> None:
         if isinstance(self._state, Running):
@@ -136,7 +193,7 @@ class OrderService:
             requests = ready_requests(load)
             self._engine.prepare(target=load.target, requests=requests, response_bytes_max=load.response_bytes_max)
             run = self._make_run(order=load, next_sequence=self._next_sequence, send=self._send)
-        except (EngineError, RedactionError, ScenarioError) as error:
+        except (EngineError, RateError, RedactionError, ReplayError, ScenarioError) as error:
             raise OrderError(f"segment {load.segment} cannot be prepared: {error}") from error
         self._state = Ready(run=run)
         gc.collect()
@@ -148,11 +205,37 @@ class OrderService:
             raise OrderError(f"Go for segment {segment}, which is not prepared")
         run = self._state.run
         load = run.order
-        lasts_s = max(0.0, start_mono_s - asyncio.get_running_loop().time()) + load.ramp_s + load.hold_s + load.drain_s
-        arm_backstop(lasts_s + BACKSTOP_MARGIN_S)
+        now_s = asyncio.get_running_loop().time()
+        ends_s = max(now_s, start_mono_s) + load.ramp_s + load.hold_s + load.drain_s + BACKSTOP_MARGIN_S
+        arm_backstop(ends_s - now_s)
+        self._hold_time = _HoldTime(ends_s)
         task = asyncio.create_task(run.run(start_mono_s))
         task.add_done_callback(self._note_drained)
         self._state = Running(run=run, task=task)
+
+    def _change(self, order: Adjust | Hold | Continue) -> None:
+        match self._state:
+            case Running(run=run) if run.order.segment == order.segment:
+                self._change_run(run, order)
+            case Idle(last_segment=last) if last == order.segment:
+                pass  # its time was over before; Drained is already on its way
+            case _:
+                raise OrderError(f"{type(order).__name__} of segment {order.segment}, which does not run")
+
+    def _change_run(self, run: SegmentRun, order: Adjust | Hold | Continue) -> None:
+        now_s = asyncio.get_running_loop().time()
+        match order:
+            case Adjust(operations_per_s=per_s, connections=connections):
+                _check_change(run.order, order)
+                run.adjust(operations_per_s=per_s, connections=connections)
+            case Hold():
+                run.hold()
+                self._hold_time.hold(now_s)
+            case Continue():
+                run.resume()
+                self._hold_time.resume(now_s)
+            case _:
+                assert_never(order)
 
     def _release(self, segment: int) -> None:
         match self._state:
@@ -187,6 +270,8 @@ class OrderService:
         try:
             if isinstance(self._state, Running):
                 self._state.run.turn(now_mono_s, lag_s=lag_s)
+                if self._hold_time.is_over(now_mono_s):
+                    self._state.run.release()
         except Exception as error:  # noqa: BLE001 - an exception in a callback would only be logged
             self.fail(error)
         self._turns += 1
@@ -220,13 +305,47 @@ def _check(load: LoadOrder) -> None:
     problems = []
     if not 1 <= len(load.operations) <= OPERATIONS_MAX:
         problems.append(f"{len(load.operations)} operations, 1 to {OPERATIONS_MAX} are possible")
-    if not (load.connections >= 1 and load.connections_total >= load.connection_offset + load.connections):
+    if not (1 <= load.connections <= CONNECTIONS_MAX):
+        problems.append(f"{load.connections} connections, 1 to {CONNECTIONS_MAX} are possible")
+    if load.connections_total < load.connection_offset + load.connections:
         problems.append(f"connections {load.connection_offset} + {load.connections} of {load.connections_total}")
     if load.operations_per_session < 1:
         problems.append(f"{load.operations_per_session} operations per session")
-    if isinstance(load.pace, Paced) and not load.pace.operations_per_s > 0:
-        problems.append(f"{load.pace.operations_per_s} operations per second")
     if min(load.ramp_s, load.hold_s, load.drain_s) < 0 or load.ramp_s + load.hold_s <= 0:
         problems.append(f"a ramp of {load.ramp_s} s, a hold of {load.hold_s} s, a drain of {load.drain_s} s")
+    problems += _pace_problems(load)
     if problems:
         raise OrderError(f"segment {load.segment} asks for the impossible: {'; '.join(problems)}")
+
+
+def _pace_problems(load: LoadOrder) -> list[str]:
+    match load.pace:
+        case Paced(operations_per_s=per_s):
+            return [] if _is_rate(per_s) and per_s > 0 else [f"{per_s} operations per second"]
+        case Unpaced():
+            return []
+        case Thinking(seconds_min=least, seconds_max=most):
+            return [] if 0.0 <= least <= most < math.inf else [f"think times from {least} s to {most} s"]
+        case Arrivals(shape=shape, part=part, parts=parts, start_within_s=within_s):
+            problems = list(shape_problems(shape))
+            if not 0 <= part < parts:
+                problems.append(f"part {part} of {parts}")
+            if not 0.0 < within_s < math.inf:
+                problems.append(f"arrivals that must start within {within_s} s")
+            return problems
+        case _:
+            assert_never(load.pace)
+
+
+def _check_change(load: LoadOrder, order: Adjust) -> None:
+    """Refuse a change that has no meaning, see _check."""
+    least = "above 0" if isinstance(load.pace, Paced) else "at least 0"
+    per_s = order.operations_per_s
+    if not _is_rate(per_s) or (isinstance(load.pace, Paced) and per_s == 0.0):
+        raise OrderError(f"Adjust of segment {order.segment} to {per_s} operations per second, which must be {least}")
+    if not 0 <= order.connections <= CONNECTIONS_MAX:
+        raise OrderError(f"Adjust of segment {order.segment} to {order.connections} connections")
+
+
+def _is_rate(per_s: float) -> bool:
+    return math.isfinite(per_s) and per_s >= 0.0

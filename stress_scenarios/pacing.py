@@ -7,11 +7,15 @@ burst. Pure: time comes in as an argument. The worker's load runs on it, the pla
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from stress_scenarios.load_plan import LoadOrder, Paced, Unpaced
+from stress_scenarios.arrivals import ArrivalCount
+from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, ReplayRate, Thinking, Unpaced
+from stress_scenarios.ramp_curves import when_reached
 
-_GRID_TOLERANCE = 1e-9
+GRID_TOLERANCE = 1e-9
 """Of an interval: two floats that mean the same instant must not make one operation more."""
 
 
@@ -27,7 +31,13 @@ class Grid:
         """How many intended starts lie at or before this instant."""
         if elapsed_s < self.first_s:
             return 0
-        return min(self.count, math.floor((elapsed_s - self.first_s) / self.interval_s + _GRID_TOLERANCE) + 1)
+        return min(self.count, math.floor((elapsed_s - self.first_s) / self.interval_s + GRID_TOLERANCE) + 1)
+
+    @classmethod
+    def until(cls, end_s: float, *, first_s: float, operations_per_s: float) -> "Grid":
+        """The grid of a pace from first_s until an end that is no start any more."""
+        count = max(0, math.ceil((end_s - first_s) * operations_per_s - GRID_TOLERANCE))
+        return cls(first_s=first_s, interval_s=1.0 / operations_per_s, count=count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,33 +49,58 @@ class RequestedCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedByTarget:
-    """An unpaced load asks for as many as the target answers: there is no number beforehand."""
+    """A load whose pace the target sets asks for as many as it answers: there is no number beforehand."""
+
+
+def load_s(order: LoadOrder) -> float:
+    """How long an order's load lasts, ramp included."""
+    return order.ramp_s + order.hold_s
 
 
 def connection_start_s(order: LoadOrder, connection: int) -> float:
     """When this worker's connection (0..connections-1) starts, seconds after the load's start.
 
-    Connections of all workers start one after another, evenly over the ramp.
+    Connections of all workers start one after another, as the ramp's curve reaches their share; linear: evenly.
     """
-    return order.ramp_s * (order.connection_offset + connection) / order.connections_total
+    share = (order.connection_offset + connection) / order.connections_total
+    return order.ramp_s * when_reached(order.ramp_curve, share)
 
 
 def connection_grid(order: LoadOrder, pace: Paced, connection: int) -> Grid:
     """The intended starts of one connection of this worker; the load's end itself is no start any more."""
-    first_s = connection_start_s(order, connection)
-    load_s = order.ramp_s + order.hold_s - first_s
-    count = max(0, math.ceil(load_s * pace.operations_per_s - _GRID_TOLERANCE))
-    return Grid(first_s=first_s, interval_s=1.0 / pace.operations_per_s, count=count)
+    return Grid.until(
+        load_s(order), first_s=connection_start_s(order, connection), operations_per_s=pace.operations_per_s
+    )
 
 
-def operations_requested(order: LoadOrder) -> RequestedCount | RequestedByTarget:
-    """How many intended starts the order has, over all of this worker's connections."""
+def operations_requested(order: LoadOrder, *, replayed: Sequence[float] = ()) -> RequestedCount | RequestedByTarget:
+    """How many intended starts the order has for this worker. replayed: the times of a replay, which must be there for one.
+
+    Raises rate_lines.RateError for arrivals at an impossible rate.
+    """
     match order.pace:
-        case Unpaced():
+        case Unpaced() | Thinking():
             return RequestedByTarget()
         case Paced() as pace:
             grids = (connection_grid(order, pace, connection) for connection in range(order.connections))
             return RequestedCount(operations=sum(grid.count for grid in grids))
+        case Arrivals() as pace:
+            return RequestedCount(operations=arrival_count(order, pace, replayed).requested)
+        case _:
+            assert_never(order.pace)
+
+
+def arrival_count(order: LoadOrder, pace: Arrivals, replayed: Sequence[float]) -> ArrivalCount:
+    """The count of an open model's arrivals at this worker."""
+    assert replayed or not isinstance(pace.shape, ReplayRate), "a replay without its times"
+    return ArrivalCount(
+        pace,
+        ramp_s=order.ramp_s,
+        ramp_curve=order.ramp_curve,
+        load_s=load_s(order),
+        seed=order.seed,
+        replayed=replayed,
+    )
 
 
 class EasedTime:
@@ -125,6 +160,22 @@ class PacedSchedule:
         assert ended_mono_s >= started_mono_s
         self._next += 1
 
+    def adjust(self, now_mono_s: float, *, operations_per_s: float, end_s: float) -> None:
+        """From now on another pace, until end_s (load time). The connection keeps its place: the part of its interval that is left.
+
+        What it is late by is forgotten, as after easing: a change of pace must not end in a burst either.
+        """
+        self._forget_lateness(now_mono_s)
+        next_s = self._grid.first_s + self._next * self._grid.interval_s
+        first_s = rebased_start_s(
+            self._time.load_s(now_mono_s),
+            next_s,
+            interval_s=self._grid.interval_s,
+            new_interval_s=1.0 / operations_per_s,
+        )
+        self._grid = Grid.until(end_s, first_s=first_s, operations_per_s=operations_per_s)
+        self._next = 0
+
     def _forget_lateness(self, now_mono_s: float) -> None:
         """Step over all but the latest intended start that has passed, and over that one too if it is nearly as late.
 
@@ -164,13 +215,91 @@ class UnpacedSchedule:
         self._ended_mono_s = ended_mono_s
 
 
-Schedule = PacedSchedule | UnpacedSchedule
+class ThinkingSchedule:
+    """The next operation a think time after the last one ended. While eased, thinking takes longer, and rest is added as above.
+
+    Think times step through their range by the golden ratio, from another place for each connection: any few of them
+    have nearly the mean, and the same load has the same ones again.
+    """
+
+    def __init__(self, first_s: float, time: EasedTime, *, pace: Thinking, place: float) -> None:
+        self._next_s = first_s
+        self._time = time
+        self._pace = pace
+        self._place = place % 1.0
+        self._took_s = 0.0
+
+    def next_start_mono_s(self, now_mono_s: float) -> float:  # noqa: ARG002 - every schedule is asked with the time
+        """When the next operation is meant to start: in the past when late, infinity while paused."""
+        share = self._time.share
+        if share == 0.0:
+            return math.inf
+        return self._time.mono_s(self._next_s) + self._took_s * (1.0 / share - 1.0)
+
+    def note_operation(self, *, started_mono_s: float, ended_mono_s: float) -> None:
+        """An operation has ended; the think time begins."""
+        self._took_s = ended_mono_s - started_mono_s
+        self._place = (self._place + GOLDEN) % 1.0
+        think_s = self._pace.seconds_min + self._place * (self._pace.seconds_max - self._pace.seconds_min)
+        self._next_s = self._time.load_s(ended_mono_s) + think_s
+
+
+Schedule = PacedSchedule | UnpacedSchedule | ThinkingSchedule
 
 
 def connection_schedule(order: LoadOrder, connection: int, time: EasedTime) -> Schedule:
-    """The schedule of one connection of this worker."""
+    """The schedule of one connection of this worker, in a closed model."""
+    first_s = connection_start_s(order, connection)
     match order.pace:
         case Paced() as pace:
             return PacedSchedule(connection_grid(order, pace, connection), time)
         case Unpaced():
-            return UnpacedSchedule(connection_start_s(order, connection), time)
+            return UnpacedSchedule(first_s, time)
+        case Thinking() as pace:
+            return ThinkingSchedule(first_s, time, pace=pace, place=_think_place(order, connection))
+        case Arrivals():
+            raise AssertionError("arrivals belong to no connection")
+        case _:
+            assert_never(order.pace)
+
+
+def joining_schedule(
+    order: LoadOrder, connection: int, time: EasedTime, *, now_mono_s: float, operations_per_s: float, place: float
+) -> Schedule:
+    """The schedule of a connection that joins a running load. place: 0..1, where in an interval it begins (joining_place)."""
+    now_s = time.load_s(now_mono_s)
+    match order.pace:
+        case Paced():
+            first_s = now_s + place / operations_per_s
+            return PacedSchedule(Grid.until(load_s(order), first_s=first_s, operations_per_s=operations_per_s), time)
+        case Unpaced():
+            return UnpacedSchedule(now_s, time)
+        case Thinking() as pace:
+            first_s = now_s + place * pace.seconds_max
+            return ThinkingSchedule(first_s, time, pace=pace, place=_think_place(order, connection))
+        case Arrivals():
+            raise AssertionError("arrivals belong to no connection")
+        case _:
+            assert_never(order.pace)
+
+
+def joining_place(number: int, joining: int) -> float:
+    """Where in an interval the number-th (0, 1, ...) of so many joining connections begins: spread evenly."""
+    return (number + 0.5) / joining
+
+
+def rebased_start_s(now_s: float, next_s: float, *, interval_s: float, new_interval_s: float) -> float:
+    """Where a connection's next start moves when its interval changes: the same part of the interval is left.
+
+    So does the part that an owed one is late by; only the first start of a connection that has not begun stays.
+    """
+    left = (next_s - now_s) / interval_s
+    return now_s + left * new_interval_s if left <= 1.0 else next_s
+
+
+GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+"""Steps of this size fill the range from 0 to 1 more evenly than any other's, however many there are."""
+
+
+def _think_place(order: LoadOrder, connection: int) -> float:
+    return (order.seed + order.connection_offset + connection) * math.sqrt(2.0) % 1.0

@@ -6,7 +6,9 @@ Runs in worker processes, on the standard library.
 
 import ctypes
 import os
+import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 EXIT_LEFT = 0
@@ -36,6 +38,17 @@ def become_expendable(parent_pid: int) -> None:
     _die_with_parent()
     if os.getppid() != parent_pid:
         raise StartError(f"the parent is process {os.getppid()} and not {parent_pid}: whoever started this is gone")
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as it may allow itself: each connection takes one, and 1,024 is usual.
+
+    Where the limit is at its most already, or a container forbids changing it, it stays; each window says what it is.
+    """
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def arm_backstop(seconds: float) -> None:

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from baseline_metrics.redaction import redact
-from stress_scenarios.load_plan import ErrorClass, LoadOrder, NoBody, OperationSpec, TargetSpec, TextBody
+from stress_scenarios.load_plan import (
+    ErrorClass,
+    HttpRequest,
+    LatencyCheck,
+    LoadOrder,
+    NoBody,
+    OperationSpec,
+    Stage,
+    TargetSpec,
+    TextBody,
+)
 from stress_scenarios.messages import ERROR_MESSAGE_CHARACTERS_MAX
 
 CYCLE_LENGTH_MAX = 4096
@@ -79,17 +89,54 @@ def cycle_offset(order: LoadOrder, connection: int, cycle_length: int) -> int:
 
 
 def ready_requests(order: LoadOrder) -> tuple[ReadyRequest, ...]:
-    """Turn an order's operations into requests, in their order. Raises ScenarioError."""
+    """Turn an order's operations into requests, in their order. Raises ScenarioError.
+
+    Those that are made anew for each session have a request here that is never sent, so that numbers stay the same.
+    """
     if not order.operations:
         raise ScenarioError("the order has no operations")
-    return tuple(_ready_request(order.target, operation) for operation in order.operations)
+    return tuple(
+        _ready_request(order.target, operation) if is_sent_as_it_is(operation) else never_sent(order.target, operation)
+        for operation in order.operations
+    )
+
+
+def is_sent_as_it_is(operation: OperationSpec) -> bool:
+    """Whether an operation is always the same request, of whose answer nothing is needed but what a request expects."""
+    return (
+        isinstance(operation.kind, HttpRequest)
+        and operation.stage is not Stage.CODE
+        and not operation.has_placeholders
+        and not operation.extractions
+        and operation.redirects_max == 0
+        and all(isinstance(check, LatencyCheck) for check in operation.checks)
+    )
+
+
+def never_sent(target: TargetSpec, operation: OperationSpec) -> ReadyRequest:
+    """What stands for an operation whose requests are made while the load runs; only its timeout means something."""
+    return ReadyRequest(
+        method="GET",
+        url=target.url.rstrip("/") + "/",
+        headers=(),
+        body=b"",
+        timeout_s=operation.timeout_s,
+        expected_status=frozenset({200}),
+        expected_status_text="200",
+        body_contains=(),
+    )
 
 
 def judge_answer(request: ReadyRequest, *, status: int, body: bytes) -> AnswerJudgement:
     """Whether an answer is the expected one: first its status, then what its body must contain."""
     if status not in request.expected_status:
         return Failed(error=ErrorClass.STATUS, message=f"status {status}, expected {request.expected_status_text}")
-    for wanted in request.body_contains:
+    return judge_content(request.body_contains, body)
+
+
+def judge_content(body_contains: tuple[bytes, ...], body: bytes) -> AnswerJudgement:
+    """Whether a body contains all that it must."""
+    for wanted in body_contains:
         if wanted not in body:
             text = wanted.decode("utf-8", "replace")
             return Failed(error=ErrorClass.CHECK, message=bounded_message(f'the answer does not contain "{text}"'))
@@ -149,12 +196,12 @@ def _ready_request(target: TargetSpec, operation: OperationSpec) -> ReadyRequest
         body=body,
         timeout_s=operation.timeout_s,
         expected_status=frozenset(operation.expected_status),
-        expected_status_text=_status_ranges(operation.expected_status),
+        expected_status_text=status_ranges(operation.expected_status),
         body_contains=tuple(wanted.encode() for wanted in operation.body_contains),
     )
 
 
-def _status_ranges(statuses: tuple[int, ...]) -> str:
+def status_ranges(statuses: tuple[int, ...]) -> str:
     """Statuses as people write them: "200, 301-303"."""
     ranges: list[list[int]] = []
     for status in sorted(set(statuses)):

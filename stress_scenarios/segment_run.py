@@ -20,7 +20,19 @@ class SegmentRun(Protocol):
         ...
 
     def release(self) -> None:
-        """Start nothing more; what is in flight drains."""
+        """Start nothing more; what is in flight drains. Also ends a hold."""
+        ...
+
+    def adjust(self, *, operations_per_s: float, connections: int) -> None:
+        """Make this load instead from now on, as messages.Adjust says. Called only while it runs; may come again and again."""
+        ...
+
+    def hold(self) -> None:
+        """Freeze the load's clock: start nothing, and move the end away. Called only while it runs; again: no effect."""
+        ...
+
+    def resume(self) -> None:
+        """Let the load's clock run again where it stood. Without a hold: no effect."""
         ...
 
     def never_started(self) -> Drained:

@@ -1,13 +1,14 @@
 """What one worker measured, cut into windows of one second: telemetry is a histogram a second, never a message a request.
 
 A completion counts in the window in which it completed. Windows are aligned to the load's start, and one without any
-completion is reported as well: a window that is missing later was lost, not quiet. The worker's load run uses it.
+completion is reported as well: a window that is missing later was lost, not quiet. The worker's load runs use it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from baseline_metrics.redaction import redact
+from stress_scenarios.generator_gauges import NOT_READ, GeneratorReading
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.messages import ERROR_GROUPS_MAX, ErrorCount, OperationWindow, WindowReport
@@ -21,12 +22,24 @@ MORE_ERRORS_MESSAGE = "(more)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadGauges:
-    """The state of the load at a window's end. due, started: so far in this segment. cpu_s: of the process, so far."""
+    """The state of the load at a window's end. due, started, dropped: so far in this segment. cpu_s: of the process, so far.
+
+    bytes_sent, messages_*, reconnects: so far, of the engine's connections. generator: of this window.
+    """
 
     operations_due: int
     operations_started: int
     connections_open: int
     cpu_s: float
+    operations_dropped: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
+    generator: GeneratorReading = NOT_READ
+
+
+NOTHING_YET = LoadGauges(operations_due=0, operations_started=0, connections_open=0, cpu_s=0.0)
 
 
 @dataclass(slots=True)
@@ -49,7 +62,10 @@ class _OperationTally:
 
 
 class WindowCounters:
-    """The current window of one segment; reports each one when it is over."""
+    """The current window of one segment; reports each one when it is over.
+
+    before: the engine's counts when the segment began, from which those of its windows are the differences.
+    """
 
     def __init__(
         self,
@@ -60,6 +76,7 @@ class WindowCounters:
         cpu_s: float,
         next_sequence: Callable[[], int],
         send: Callable[[WindowReport], None],
+        before: LoadGauges = NOTHING_YET,
     ) -> None:
         self._worker = worker
         self._segment = segment
@@ -68,10 +85,18 @@ class WindowCounters:
         self._send = send
         self._window = 0
         self._cpu_s = cpu_s
+        self._before = before
         self._tallies: dict[int, _OperationTally] = {}
         self._errors: dict[tuple[int, ErrorClass, str], int] = {}
+        self._schedule_lag = Histogram()
         self._bytes_received = 0
+        self._service_s_sum = 0.0
         self._loop_lag_s_max = 0.0
+        self._in_flight = 0
+        self._in_flight_s = 0.0
+        self._in_flight_since_s = start_mono_s
+
+    # Counting -------------------------------------------------------------------------------------------------------
 
     def record(
         self,
@@ -83,10 +108,9 @@ class WindowCounters:
         bytes_received: int,
     ) -> None:
         """Count one completion in the current window; call turn first when its end may lie beyond it."""
-        tally = self._tallies.get(operation)
-        if tally is None:
-            tally = self._tallies[operation] = _OperationTally()
+        tally = self._tally(operation)
         self._bytes_received += bytes_received
+        self._service_s_sum += service_s
         match judgement:
             case Passed():
                 tally.succeeded += 1
@@ -97,18 +121,57 @@ class WindowCounters:
                 tally.response_failed.record_s(response_s)
                 self._count_error(operation, error, message)
 
+    def add_successes(self, operation: int, count: int, *, response: Histogram, service: Histogram) -> None:
+        """Count successes that were counted elsewhere within the current window. Their bytes and times are added apart."""
+        tally = self._tally(operation)
+        tally.succeeded += count
+        tally.response_succeeded.merge(response)
+        tally.service_succeeded.merge(service)
+
+    def add_bytes_received(self, count: int) -> None:
+        """Bytes of completions that were counted elsewhere."""
+        self._bytes_received += count
+
+    def add_service_s(self, seconds: float) -> None:
+        """Service times of completions that were counted elsewhere, failures too."""
+        self._service_s_sum += seconds
+
+    def add_in_flight_s(self, seconds: float) -> None:
+        """The integral of operations in flight within the current window, where it is kept elsewhere; instead of note_in_flight."""
+        self._in_flight_s += seconds
+
+    def add_schedule_lags(self, lags: Histogram) -> None:
+        """How late we were with starts that were counted elsewhere."""
+        self._schedule_lag.merge(lags)
+
+    def note_schedule_lag(self, lag_s: float) -> None:
+        """How late we were with one start, after it was due and a connection was free."""
+        self._schedule_lag.record_s(max(0.0, lag_s))
+
+    def note_in_flight(self, now_mono_s: float, operations: int) -> None:
+        """So many operations are in flight from now on. Call it at every change, or at least every 10 ms, after turn."""
+        self._integrate(now_mono_s)
+        self._in_flight = operations
+
     def note_lag(self, lag_s: float) -> None:
         """How late the worker's loop turned; a window keeps the greatest."""
         self._loop_lag_s_max = max(self._loop_lag_s_max, lag_s)
 
+    # Windows --------------------------------------------------------------------------------------------------------
+
+    @property
+    def end_mono_s(self) -> float:
+        """When the current window is over."""
+        return self._start_mono_s + (self._window + 1) * WINDOW_S
+
     def is_over(self, now_mono_s: float) -> bool:
         """Whether the current window has ended by now."""
-        return now_mono_s >= self._start_mono_s + (self._window + 1) * WINDOW_S
+        return now_mono_s >= self.end_mono_s
 
     def turn(self, now_mono_s: float, gauges: LoadGauges) -> None:
         """Report every window that has ended by now, empty ones too. Gauges are those of now."""
         while self.is_over(now_mono_s):
-            self._report(self._start_mono_s + (self._window + 1) * WINDOW_S, gauges)
+            self._report(self.end_mono_s, gauges)
             self._window += 1
 
     def finish(self, now_mono_s: float, gauges: LoadGauges) -> None:
@@ -118,6 +181,10 @@ class WindowCounters:
             self._report(now_mono_s, gauges)
 
     def _report(self, end_mono_s: float, gauges: LoadGauges) -> None:
+        self._integrate(end_mono_s)
+        before, generator = self._before, gauges.generator
+        if generator is before.generator:  # several windows end after a stall: its pauses were told with the first
+            generator = replace(generator, gc_pause_s_sum=0.0, gc_pause_s_max=0.0)
         report = WindowReport(
             worker=self._worker,
             sequence=self._next_sequence(),
@@ -135,10 +202,36 @@ class WindowCounters:
             bytes_received=self._bytes_received,
             cpu_s=max(0.0, gauges.cpu_s - self._cpu_s),
             loop_lag_s_max=self._loop_lag_s_max,
+            operations_dropped=gauges.operations_dropped,
+            schedule_lag=self._schedule_lag.encode(),
+            in_flight_s=self._in_flight_s,
+            service_s_sum=self._service_s_sum,
+            gc_pause_s_sum=generator.gc_pause_s_sum,
+            gc_pause_s_max=generator.gc_pause_s_max,
+            descriptors_open=generator.descriptors_open,
+            descriptors_max=generator.descriptors_max,
+            ports_used=generator.ports_used,
+            ports_max=generator.ports_max,
+            bytes_sent=gauges.bytes_sent - before.bytes_sent,
+            messages_sent=gauges.messages_sent - before.messages_sent,
+            messages_received=gauges.messages_received - before.messages_received,
+            reconnects=gauges.reconnects - before.reconnects,
         )
         self._cpu_s = gauges.cpu_s
+        self._before = gauges
         self._clear()
         self._send(report)
+
+    def _integrate(self, now_mono_s: float) -> None:
+        if now_mono_s > self._in_flight_since_s:
+            self._in_flight_s += self._in_flight * (now_mono_s - self._in_flight_since_s)
+            self._in_flight_since_s = now_mono_s
+
+    def _tally(self, operation: int) -> _OperationTally:
+        tally = self._tallies.get(operation)
+        if tally is None:
+            tally = self._tallies[operation] = _OperationTally()
+        return tally
 
     def _count_error(self, operation: int, error: ErrorClass, message: str) -> None:
         key = (operation, error, message)
@@ -149,5 +242,8 @@ class WindowCounters:
     def _clear(self) -> None:
         self._tallies = {}
         self._errors = {}
+        self._schedule_lag = Histogram()
         self._bytes_received = 0
+        self._service_s_sum = 0.0
         self._loop_lag_s_max = 0.0
+        self._in_flight_s = 0.0

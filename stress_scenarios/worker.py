@@ -27,6 +27,7 @@ from stress_scenarios.process_start import (
     become_expendable,
     disarm_backstop,
     own_start_ticks,
+    raise_descriptor_limit,
 )
 
 START_S_MAX = FIRST_GRANT_S_MAX + 60.0
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     pipe = ReportPipe(claim_report_pipe())
     try:
         become_expendable(options.parent_pid)
+        raise_descriptor_limit()
         page = LoadPage(options.page)
     except (StartError, LoadPageError, OSError) as error:
         pipe.fault(options.worker, f"could not start: {error}")

@@ -23,15 +23,47 @@ class Exchange:
     bytes_received: int
 
 
-class ConnectionCounts:
-    """Real connections of one worker, counted where they are made. Written by the engine, read by the load run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole HTTP answer, for scripted sessions. body: decoded (gzip, deflate). headers: names in lower case.
 
-    __slots__ = ("open", "opened", "peak")
+    bytes_received: all bytes read from the connection for it. redirects: followed on the way to it.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    bytes_received: int
+    redirects: int
+
+
+class ConnectionCounts:
+    """Real connections of one worker, counted where they are made. Written by the engine, read by the load run.
+
+    reconnects: opened in the place of one that broke. bytes_sent: requests as they were written. messages_*: of data, over
+    WebSocket. redirects: answers that pointed elsewhere. All over the engine's life.
+    """
+
+    __slots__ = (
+        "bytes_sent",
+        "messages_received",
+        "messages_sent",
+        "open",
+        "opened",
+        "peak",
+        "reconnects",
+        "redirects",
+    )
 
     def __init__(self) -> None:
         self.open = 0
         self.opened = 0
         self.peak = 0
+        self.reconnects = 0
+        self.redirects = 0
+        self.bytes_sent = 0
+        self.messages_sent = 0
+        self.messages_received = 0
 
     def count_opened(self) -> None:
         """A connection was established."""
@@ -56,6 +88,13 @@ class Session(Protocol):
         """Send one prepared request and judge its answer, within its timeout over everything.
 
         Never raises for what the target does; only cancellation passes through, and then the operation is abandoned.
+        """
+        ...
+
+    async def ask(self, request: ReadyRequest, *, redirects_max: int = 0) -> Answer | Exchange:
+        """Send a request that was made just now and return its whole answer, unjudged; an Exchange only when it failed.
+
+        Same connection, same cookies, same timeouts as perform. Raises what perform raises.
         """
         ...
 

@@ -9,12 +9,15 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 
 import httpcore
 import httpx
 
-from stress_scenarios.engines.engine import ConnectionCounts, EngineError, Exchange
+from stress_scenarios.engines.answer_body import ACCEPTED_ENCODINGS, SURPLUS, too_large, unpacked
+from stress_scenarios.engines.client_tls import NoTls, client_tls
+from stress_scenarios.engines.engine import Answer, ConnectionCounts, EngineError, Exchange
 from stress_scenarios.engines.httpx_failures import failure_of
 from stress_scenarios.load_plan import ErrorClass, TargetSpec
 from stress_scenarios.scenario import AnswerJudgement, Failed, ReadyRequest, judge_answer
@@ -23,6 +26,9 @@ USER_AGENT = "daybreak"
 
 CLOSE_S_MAX = 1.0
 """Closing a socket takes microseconds; a close that hangs must not hold its virtual user."""
+
+COOKIES_MAX = 180
+"""Of one session, as in the wire engine: browsers keep about as many of one site."""
 
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
@@ -50,7 +56,7 @@ class HttpxEngine:
         for url in urls:
             if url.scheme not in ("http", "https") or not url.host:
                 raise EngineError(f"target {target.name}: {url} is not an HTTP URL; write http://host:port")
-        self._prepared = _Prepared(target, requests, urls, response_bytes_max, _tls_context(target, urls))
+        self._prepared = _Prepared(target, requests, urls, response_bytes_max, _tls_context(target))
 
     def session(self) -> "HttpxSession":
         """A fresh session, not yet connected, without cookies."""
@@ -83,24 +89,30 @@ class HttpxSession:
 
     def __init__(self, prepared: _Prepared, connections: ConnectionCounts) -> None:
         self._prepared = prepared
+        self._connections = connections
         self._backend = _PinnedBackend(prepared.target.address, prepared.target.port, connections)
         self._client = self._new_client(httpx.Cookies())
 
     async def perform(self, operation: int) -> Exchange:
         """Send one request and judge its answer, within its timeout over everything."""
         request = self._prepared.requests[operation]
-        received_before = self._backend.bytes_received
-        judgement: AnswerJudgement
+        url = self._prepared.urls[operation]
+        outcome = await self._within_timeout(request, self._exchange(request, url, redirects_max=0, is_asked=False))
+        assert isinstance(outcome, Exchange), "only what is asked has an answer"
+        return outcome
+
+    async def ask(self, request: ReadyRequest, *, redirects_max: int = 0) -> Answer | Exchange:
+        """Send a request that was made just now and return its whole answer, unjudged; an Exchange only when it failed.
+
+        Redirects within the target are followed up to redirects_max, all within the request's one timeout.
+        """
         try:
-            async with asyncio.timeout(request.timeout_s):
-                judgement = await self._exchange(operation, request)
-        except TimeoutError:
-            judgement = Failed(error=ErrorClass.TIMEOUT, message=f"no complete answer within {request.timeout_s:g} s")
-            await self._start_over()
-        except Exception as error:  # noqa: BLE001 - whatever the target provokes is one failed operation, never our end
-            judgement = failure_of(error)
-            await self._start_over()
-        return Exchange(judgement=judgement, bytes_received=self._backend.bytes_received - received_before)
+            url = httpx.URL(request.url)
+        except httpx.InvalidURL as error:
+            return Exchange(judgement=failure_of(error), bytes_received=0)
+        return await self._within_timeout(
+            request, self._exchange(request, url, redirects_max=redirects_max, is_asked=True)
+        )
 
     async def close(self) -> None:
         """Disconnect."""
@@ -109,34 +121,74 @@ class HttpxSession:
                 await self._client.aclose()
         await self._backend.close_streams()
 
-    async def _exchange(self, operation: int, request: ReadyRequest) -> AnswerJudgement:
-        message = self._client.build_request(
-            request.method,
-            self._prepared.urls[operation],
-            headers=request.headers,
-            content=request.body or None,
-        )
-        response = await self._client.send(message, stream=True)
+    async def _within_timeout(
+        self, request: ReadyRequest, exchange: Coroutine[object, object, Answer | AnswerJudgement]
+    ) -> Answer | Exchange:
+        received_before = self._backend.bytes_received
+        judgement: AnswerJudgement
         try:
-            body = await self._read_body(response, keep=bool(request.body_contains))
-        finally:
-            await response.aclose()
-        if isinstance(body, Failed):
-            return body
+            async with asyncio.timeout(request.timeout_s):
+                outcome = await exchange
+                if isinstance(outcome, Answer):
+                    return replace(outcome, bytes_received=self._backend.bytes_received - received_before)
+                judgement = outcome
+        except TimeoutError:
+            judgement = Failed(error=ErrorClass.TIMEOUT, message=f"no complete answer within {request.timeout_s:g} s")
+            await self._start_over()
+        except Exception as error:  # noqa: BLE001 - whatever the target provokes is one failed operation, never our end
+            judgement = failure_of(error)
+            await self._start_over()
+        return Exchange(judgement=judgement, bytes_received=self._backend.bytes_received - received_before)
+
+    async def _exchange(
+        self, request: ReadyRequest, url: httpx.URL, *, redirects_max: int, is_asked: bool
+    ) -> Answer | AnswerJudgement:
+        message = self._client.build_request(request.method, url, headers=request.headers, content=request.body or None)
+        followed = 0
+        while True:
+            response = await self._client.send(message, stream=True)
+            if self._backend.answered_unasked:
+                await response.aclose()
+                await self._start_over()
+                return SURPLUS
+            if len(self._client.cookies.jar) > COOKIES_MAX:
+                self._client.cookies.clear()
+            self._connections.redirects += response.has_redirect_location
+            following = response.next_request
+            follows = (
+                followed < redirects_max and following is not None and _origin(following.url) == _origin(message.url)
+            )
+            try:
+                body = await self._read_body(response, keep=is_asked or bool(request.body_contains))
+            finally:
+                await response.aclose()
+            if isinstance(body, Failed):
+                return body
+            if not follows:
+                break
+            assert following is not None
+            message = following
+            followed += 1
+        if is_asked:
+            headers = tuple((name.lower(), value) for name, value in response.headers.multi_items())
+            return Answer(status=response.status_code, headers=headers, body=body, bytes_received=0, redirects=followed)
         return judge_answer(request, status=response.status_code, body=body)
 
     async def _read_body(self, response: httpx.Response, *, keep: bool) -> bytes | Failed:
-        """Read to the end or to the limit; decoded only when somebody will look into it."""
+        """Read to the end or to the limit; unpacked only when somebody will look into it.
+
+        httpx itself would unpack each piece whole, however much there is in it.
+        """
         limit = self._prepared.response_bytes_max
         total = 0
         kept = bytearray()
-        async for chunk in response.aiter_bytes() if keep else response.aiter_raw():
-            total += len(chunk)
+        async for piece in response.aiter_raw():
+            total += len(piece)
             if total > limit:
-                return Failed(error=ErrorClass.TOO_LARGE, message=f"the answer is larger than {limit} bytes")
+                return too_large(limit)
             if keep:
-                kept += chunk
-        return bytes(kept)
+                kept += piece
+        return unpacked(bytes(kept), encodings=response.headers.get_list("content-encoding"), bytes_max=limit)
 
     async def _start_over(self) -> None:
         """Leave a connection that failed in an unknown state; the session goes on with a new one and its cookies."""
@@ -147,7 +199,7 @@ class HttpxSession:
     def _new_client(self, cookies: httpx.Cookies) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             transport=_PinnedTransport(self._prepared.tls, self._backend),
-            headers={"User-Agent": USER_AGENT},
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": ACCEPTED_ENCODINGS},
             cookies=cookies,
             timeout=None,  # noqa: S113 - the whole operation has one timeout, in perform
             trust_env=False,
@@ -174,7 +226,11 @@ class _PinnedTransport(httpx.AsyncHTTPTransport):
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to one address whatever name is asked for, and counts connections and bytes of one session."""
+    """Connects to one address whatever name is asked for, and counts connections and bytes of one session.
+
+    answered_unasked: nothing has been received since the last request was sent. Whoever has its answer all the same has bytes
+    that came after the answer before, which httpx would take for this one's.
+    """
 
     def __init__(self, address: str, port: int, connections: ConnectionCounts) -> None:
         self._address = address
@@ -182,6 +238,8 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         self._connections = connections
         self._inner = httpcore.AnyIOBackend()
         self._open_streams: set[_CountedStream] = set()
+        self._has_connected = False
+        self.answered_unasked = False
         self.bytes_received = 0
 
     async def connect_tcp(
@@ -195,9 +253,21 @@ class _PinnedBackend(httpcore.AsyncNetworkBackend):
         """Connect to the pinned address."""
         stream = await self._inner.connect_tcp(self._address, self._port, timeout, local_address, socket_options)
         self._connections.count_opened()
+        self._connections.reconnects += self._has_connected
+        self._has_connected = True
         counted = _CountedStream(stream, self)
         self._open_streams.add(counted)
         return counted
+
+    def note_sent(self, sent: int) -> None:
+        """Some bytes were written."""
+        self.answered_unasked = True
+        self._connections.bytes_sent += sent
+
+    def note_received(self, received: int) -> None:
+        """Some bytes were read."""
+        self.answered_unasked = False
+        self.bytes_received += received
 
     def note_replaced(self, stream: "_CountedStream", successor: "_CountedStream") -> None:
         """The same connection goes on under TLS."""
@@ -229,12 +299,13 @@ class _CountedStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's interface
         """Read some bytes; b"" at the end."""
         received = await self._stream.read(max_bytes, timeout)
-        self._backend.bytes_received += len(received)
+        self._backend.note_received(len(received))
         return received
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's interface
         """Write all bytes."""
         await self._stream.write(buffer, timeout)
+        self._backend.note_sent(len(buffer))
 
     async def aclose(self) -> None:
         """Close the socket."""
@@ -260,14 +331,14 @@ class _CountedStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _tls_context(target: TargetSpec, urls: tuple[httpx.URL, ...]) -> ssl.SSLContext:
-    """One context for all sessions: loading a trust store takes about 15 ms, so plain HTTP goes without."""
-    if all(url.scheme == "http" for url in urls):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        return ssl.create_default_context(cafile=target.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise EngineError(
-            f'target {target.name}: the CA file "{target.ca_file}" does not load ({error}); '
-            "write the path of a PEM file"
-        ) from error
+def _tls_context(target: TargetSpec) -> ssl.SSLContext:
+    """One context for all sessions; httpx wants one for plain HTTP too, where an empty one costs nothing."""
+    match client_tls(target):
+        case NoTls():
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        case context:
+            return context
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port  # httpx leaves out the scheme's own port

@@ -5,11 +5,11 @@ end with the connection, limits, compressed bodies, and bytes after the end. Run
 """
 
 import re
-import zlib
 from enum import Enum
 
 import httptools
 
+from stress_scenarios.engines.answer_body import SURPLUS, too_large, unpacked
 from stress_scenarios.engines.system_failures import CLOSED_UNDER_US
 from stress_scenarios.engines.wire_request import NO_REQUEST, WireRequest
 from stress_scenarios.load_plan import ErrorClass
@@ -18,14 +18,11 @@ from stress_scenarios.scenario import Failed, failure
 HEAD_BYTES_MAX = 100 * 1024
 """Status line and headers, interim answers included; the limit of the httpx engine."""
 
-ENCODINGS_MAX = 4
-"""Compressions on top of each other; a server that names more is playing."""
-
-_SURPLUS = Failed(error=ErrorClass.PROTOCOL, message="the peer sent more than its answer's length")
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = frozenset({204, 304})
 _HEAD_END = b"\r\n\r\n"
+_BLANK = " \t\r\n\v\f"
 _INTERIM = re.compile(rb"\S+ 1")
 
 
@@ -65,7 +62,7 @@ class AnswerReader:
         self._limit = response_bytes_max
         self._parser = httptools.HttpResponseParser(self)
         self._surplus = False
-        self._kept: list[bytes] = []
+        self._kept = bytearray()  # a list of pieces would take twenty times a body that comes in chunks of two bytes
         self.failure = CLOSED_UNDER_US
         self.begin(NO_REQUEST)
 
@@ -75,9 +72,9 @@ class AnswerReader:
         self._complete = self._head_done = self._interim = self.keep_alive = False
         self._body_bytes = self.status = 0
         self._head = b""
-        self._fields: dict[bytes, list[bytes]] | None = None
+        self._fields: tuple[tuple[str, str], ...] | None = None
         if self._kept:
-            self._kept = []
+            self._kept = bytearray()
 
     def feed(self, data: bytes) -> Progress:
         """Take bytes from the connection."""
@@ -92,16 +89,16 @@ class AnswerReader:
         except httptools.HttpParserError as error:
             if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
                 raise error.__context__ from error  # our own bug, not the peer's
-            return self._break(_SURPLUS if self._complete else _not_http(error))
+            return self._break(SURPLUS if self._complete else _not_http(error))
         if self._body_bytes > self._limit:
-            return self._break(self._too_large())
+            return self._break(too_large(self._limit))
         if self._complete:
-            return self._break(_SURPLUS) if self._surplus else Progress.COMPLETE
+            return self._break(SURPLUS) if self._surplus else Progress.COMPLETE
         if not self._head_done:
             if len(self._head) > HEAD_BYTES_MAX:
                 return self._break(Failed(error=ErrorClass.PROTOCOL, message="the head of the answer has no end"))
         elif self._length > self._limit:
-            return self._break(self._too_large())
+            return self._break(too_large(self._limit))
         return Progress.MORE
 
     def finish(self) -> Progress:
@@ -128,32 +125,34 @@ class AnswerReader:
         return not self._chunked and not self._request.keeps_body
 
     @property
-    def cookies(self) -> list[bytes]:
+    def cookies(self) -> list[str]:
         """What the answer sets."""
-        return self._values(b"set-cookie")
+        return self._values("set-cookie")
 
     @property
     def redirects(self) -> bool:
         """Whether the answer points elsewhere."""
-        return 300 <= self.status < 400 and bool(self._values(b"location"))
+        return 300 <= self.status < 400 and bool(self._values("location"))
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Of the answer itself, in their order, names in lower case."""
+        fields = self._fields
+        if fields is None:
+            lines = self._last_head().decode("latin-1").split("\r\n")
+            fields = self._fields = tuple(
+                (name.lower(), value.strip(_BLANK)) for name, _, value in (line.partition(":") for line in lines[1:])
+            )
+        return fields
 
     @property
     def body(self) -> bytes:
         """What was kept of the body, still compressed if the peer compressed it."""
-        return b"".join(self._kept)
+        return bytes(self._kept)
 
     def decoded_body(self) -> bytes | Failed:
         """The body as its author wrote it; unknown compressions stay as they are."""
-        body = self.body
-        encodings = [name.strip() for name in b",".join(self._values(b"content-encoding")).lower().split(b",")]
-        for encoding in reversed(encodings[-ENCODINGS_MAX:]):
-            inflated = _inflated(body, encoding, self._limit)
-            if inflated is None:
-                return Failed(error=ErrorClass.PROTOCOL, message="the compressed answer does not unpack")
-            body = inflated
-            if len(body) > self._limit:
-                return self._too_large()
-        return body
+        return unpacked(self.body, encodings=self._values("content-encoding"), bytes_max=self._limit)
 
     # Called by the parser. It would also call for every header; looking for the few that matter afterwards is faster. --
 
@@ -174,7 +173,7 @@ class AnswerReader:
         if self._request.expects_head_only:
             # The parser waits for a body that never comes, so it cannot be used for another answer.
             self._complete = True
-            said_close = any(b"close" in value.lower() for value in self._values(b"connection"))
+            said_close = any("close" in value.lower() for value in self._values("connection"))
             self.keep_alive = not said_close and self._parser.get_http_version() == "1.1"
             self._parser = httptools.HttpResponseParser(self)
 
@@ -185,7 +184,7 @@ class AnswerReader:
             return
         self._body_bytes += len(piece)
         if self._request.keeps_body and self._body_bytes <= self._limit:
-            self._kept.append(piece)
+            self._kept += piece
 
     def on_message_complete(self) -> None:
         """An answer is over, perhaps an interim one."""
@@ -198,22 +197,16 @@ class AnswerReader:
     @property
     def _length(self) -> int:
         """What the head says about the length of the body; -1 when it says nothing. The parser has checked it."""
-        values = self._values(b"content-length")
+        values = self._values("content-length")
         return int(values[0]) if values else -1
 
     @property
     def _chunked(self) -> bool:
-        return any(value.lower().endswith(b"chunked") for value in self._values(b"transfer-encoding")[-1:])
+        return any(value.lower().endswith("chunked") for value in self._values("transfer-encoding")[-1:])
 
-    def _values(self, name: bytes) -> list[bytes]:
+    def _values(self, name: str) -> list[str]:
         """All values of a header, by its name in small letters."""
-        fields = self._fields
-        if fields is None:
-            fields = self._fields = {}
-            for line in self._last_head().split(b"\r\n")[1:]:
-                field, _, value = line.partition(b":")
-                fields.setdefault(field.lower(), []).append(value.strip())
-        return fields.get(name, [])
+        return [value for field, value in self.headers if field == name]
 
     def _last_head(self) -> bytes:
         """The head of the answer itself, after any interim ones."""
@@ -225,9 +218,6 @@ class AnswerReader:
             end = head.find(_HEAD_END, start)
         return head[start:end]
 
-    def _too_large(self) -> Failed:
-        return Failed(error=ErrorClass.TOO_LARGE, message=f"the answer is larger than {self._limit} bytes")
-
     def _break(self, failed: Failed) -> Progress:
         self.failure = failed
         return Progress.BROKEN
@@ -235,23 +225,3 @@ class AnswerReader:
 
 def _not_http(error: Exception) -> Failed:
     return failure(ErrorClass.PROTOCOL, f"the answer is not HTTP: {error}")
-
-
-def _inflated(body: bytes, encoding: bytes, limit: int) -> bytes | None:
-    """Unpack up to one byte more than the limit; None when it does not unpack."""
-    match encoding:
-        case b"gzip" | b"x-gzip":
-            windows: tuple[int, ...] = (zlib.MAX_WBITS | 16,)
-        case b"deflate":
-            windows = (zlib.MAX_WBITS, -zlib.MAX_WBITS)  # with and, as some servers do, without the zlib wrapper
-        case _:
-            return body
-    for window in windows:
-        inflate = zlib.decompressobj(window)
-        try:
-            inflated = inflate.decompress(body, limit + 1)
-        except zlib.error:
-            continue
-        if inflate.eof or len(inflated) > limit:
-            return inflated
-    return None

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from stress_scenarios.engines.engine import ConnectionCounts
+from stress_scenarios.engines.client_tls import GOODBYE_S_MAX, NoTls, secured
+from stress_scenarios.engines.engine import Answer, ConnectionCounts
 from stress_scenarios.engines.system_failures import CLOSED_UNDER_US, system_failure
 from stress_scenarios.engines.wire_answer import AnswerReader, Progress
 from stress_scenarios.engines.wire_request import NO_REQUEST, PASSED, WireRequest
@@ -25,8 +26,7 @@ SWEEP_S_MAX = 0.05
 SWEEP_S_MIN = 0.005
 """For timeouts below 50 ms, a tenth of which would be nothing but sweeping."""
 
-CLOSE_S_MAX = 1.0
-"""How long a TLS peer may take to say goodbye before its socket is closed anyway."""
+NEVER_US = 1 << 62
 
 _US_PER_S = 1_000_000
 
@@ -52,8 +52,11 @@ class Owner(Protocol):
         """
         ...
 
-    def ended(self, judgement: AnswerJudgement, bytes_received: int, cookies: list[bytes]) -> None:
-        """The request in flight has ended otherwise; the connection rests, or is not alive any more."""
+    def ended(self, outcome: AnswerJudgement | Answer, bytes_received: int, cookies: list[str]) -> None:
+        """The request in flight has ended otherwise; the connection rests, or is not alive any more.
+
+        An Answer comes only to a request that is asked.
+        """
         ...
 
     def broken(self, error: Exception) -> None:
@@ -75,7 +78,7 @@ class Endpoint:
 
     address: str
     port: int
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | NoTls
     host: str
 
 
@@ -95,12 +98,18 @@ class Circuit:
         self.response_bytes_max = response_bytes_max
         self.timeouts = timeouts
         self.counts = counts
-        self.redirects = 0
         self.live: set[WireConnection] = set()
-        shortest_s = min(shortest_timeout_s, timeouts.connect_s, timeouts.first_byte_s)
-        self._patience_us = round(shortest_s * _US_PER_S)
-        self._sweep_s = min(SWEEP_S_MAX, max(SWEEP_S_MIN, shortest_s / 10))
+        self._patience_us = NEVER_US
+        self._sweep_s = SWEEP_S_MAX
         self._sweeping = False
+        shortest_s = min(shortest_timeout_s, timeouts.connect_s, timeouts.first_byte_s)
+        self.note_timeout_us(round(min(shortest_s, NEVER_US / _US_PER_S) * _US_PER_S))
+
+    def note_timeout_us(self, timeout_us: int) -> None:
+        """A request may have so short a timeout."""
+        if timeout_us < self._patience_us:
+            self._patience_us = timeout_us
+            self._sweep_s = min(SWEEP_S_MAX, max(SWEEP_S_MIN, timeout_us / _US_PER_S / 10))
 
     def watch(self, connection: "WireConnection") -> None:
         """Sweep over this connection too."""
@@ -133,22 +142,26 @@ class WireConnection(asyncio.Protocol):
         "_lost",
         "_reader",
         "_received",
+        "_replaces",
         "_transport",
         "alive",
         "expecting",
         "owner",
         "request",
+        "was_open",
         "write",
     )
 
-    def __init__(self, circuit: Circuit, owner: Owner) -> None:
+    def __init__(self, circuit: Circuit, owner: Owner, *, replaces: bool = False) -> None:
         self.owner = owner
+        self.was_open = False
         self.request = self.expecting = NO_REQUEST
         self.alive = True
         self.write: Write = _nowhere
         self._circuit = circuit
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._replaces = replaces
         self._counted = self._lost = False
         self._gone: asyncio.Future[None] | None = None
         self._reader: AnswerReader | None = None
@@ -156,11 +169,16 @@ class WireConnection(asyncio.Protocol):
 
     # Owner ----------------------------------------------------------------------------------------------------------
 
+    def replacement(self) -> "WireConnection":
+        """A new connection for the same owner, in the place of this one, which is not alive any more."""
+        return WireConnection(self._circuit, self.owner, replaces=self.was_open or self._replaces)
+
     def send(self, request: WireRequest, payload: bytes) -> None:
         """Send a request; connects first if need be. Nothing else may be in flight."""
         self.request = request
         if self._connecting is not None:
             self.expecting = request
+            self._circuit.counts.bytes_sent += len(payload)
             self.write(payload)
         else:
             self._circuit.watch(self)
@@ -193,7 +211,7 @@ class WireConnection(asyncio.Protocol):
             return
         self._gone = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(CLOSE_S_MAX):
+            async with asyncio.timeout(GOODBYE_S_MAX):
                 await self._gone
         except TimeoutError:
             transport.abort()
@@ -218,8 +236,10 @@ class WireConnection(asyncio.Protocol):
         """TCP is there; TLS may follow."""
         self._transport = cast("asyncio.Transport", transport)
         if self.alive:
-            self._counted = True
-            self._circuit.counts.count_opened()
+            counts = self._circuit.counts
+            self._counted = self.was_open = True
+            counts.count_opened()
+            counts.reconnects += self._replaces
         else:
             self._transport.abort()
 
@@ -253,8 +273,8 @@ class WireConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             made, _ = await loop.create_connection(lambda: self, endpoint.address, endpoint.port)
-            if endpoint.tls is not None:
-                made = await _secured(loop, made, self, endpoint.tls, endpoint.host)
+            if not isinstance(endpoint.tls, NoTls):
+                made = await secured(made, self, endpoint.tls, host=endpoint.host)
         except Exception as error:  # noqa: BLE001 - whatever the target provokes is one failed operation, never our end
             if self.alive:
                 self._fail(system_failure(error))
@@ -265,6 +285,7 @@ class WireConnection(asyncio.Protocol):
         self._transport = made
         self.write = made.write
         self.expecting = self.request
+        self._circuit.counts.bytes_sent += len(payload)
         self.write(payload)
 
     def _read(self, data: bytes) -> None:
@@ -292,18 +313,25 @@ class WireConnection(asyncio.Protocol):
     def _complete(self, reader: AnswerReader, whole: bytes) -> None:
         """An answer is there. whole: all of it, if it came in one piece."""
         request = self.request
-        judgement = _judged(request, reader)
         received, self._received = self._received, 0
-        if judgement is PASSED and reader.plain:
+        outcome: AnswerJudgement | Answer
+        if request.is_asked:
+            outcome = _answer(reader, received)
+            started_us = self.owner.started_us
+            if whole and started_us >= request.learns_from_us and isinstance(outcome, Answer) and reader.plain:
+                request.remember_asked(whole, outcome, at_us=started_us)
+        else:
+            outcome = _judged(request, reader)
+        if outcome is PASSED and reader.plain:
             if whole and self.owner.started_us >= request.learns_from_us:
                 request.remember(whole, decided_by_head=reader.decided_by_head, at_us=self.owner.started_us)
             self.owner.answered(received)
             return
-        self._circuit.redirects += reader.redirects
+        self._circuit.counts.redirects += reader.redirects
         self.rest()
         if not reader.keep_alive:
             self.close()
-        self.owner.ended(judgement, received, reader.cookies)
+        self.owner.ended(outcome, received, reader.cookies)
 
     def _closed_by_peer(self, reason: Failed) -> None:
         if not self.alive:
@@ -340,20 +368,6 @@ class WireConnection(asyncio.Protocol):
             self._connecting.cancel()
 
 
-async def _secured(
-    loop: asyncio.AbstractEventLoop,
-    plain: asyncio.Transport,
-    protocol: asyncio.Protocol,
-    tls: ssl.SSLContext,
-    host: str,
-) -> asyncio.Transport:
-    """The same connection under TLS."""
-    secured = await loop.start_tls(plain, protocol, tls, server_hostname=host, ssl_shutdown_timeout=CLOSE_S_MAX)
-    if secured is None:
-        raise ConnectionResetError  # it was lost within the handshake
-    return secured
-
-
 def _nowhere(_: bytes) -> None:
     raise AssertionError("written to a connection that is not there")
 
@@ -371,3 +385,11 @@ def _judged(request: WireRequest, reader: AnswerReader) -> AnswerJudgement:
         return body
     judgement = judge_answer(request.ready, status=reader.status, body=body)
     return judgement if isinstance(judgement, Failed) else PASSED
+
+
+def _answer(reader: AnswerReader, bytes_received: int) -> Answer | Failed:
+    """The whole answer, for a script."""
+    body = reader.decoded_body()
+    if isinstance(body, Failed):
+        return body
+    return Answer(status=reader.status, headers=reader.headers, body=body, bytes_received=bytes_received, redirects=0)

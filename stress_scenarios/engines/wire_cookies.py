@@ -17,6 +17,9 @@ from stress_scenarios.engines.wire_request import WireRequest
 COOKIES_MAX = 180
 """Of one session. Browsers keep about as many of one site; a server that sets a new one with each answer gets no more."""
 
+READY_MAX = 64
+"""Requests with their cookies that one session keeps: all of a plan, or the last ones of a script."""
+
 
 class CookieBox:
     """One session's cookies."""
@@ -26,11 +29,11 @@ class CookieBox:
         self._ready: dict[WireRequest, bytes] = {}
         self._ready_until_utc_s = math.inf
 
-    def take(self, request: WireRequest, cookies: list[bytes]) -> None:
+    def take(self, request: WireRequest, cookies: list[str]) -> None:
         """Keep what an answer to this request set."""
         message = Message()
         for value in cookies:
-            message["Set-Cookie"] = value.decode("latin-1")
+            message["Set-Cookie"] = value
         # The jar only ever calls info() on what it is given, so that a whole response need not be faked.
         self._jar.extract_cookies(cast("HTTPResponse", _Answer(message)), Request(request.ready.url))  # noqa: S310 - not opened
         if len(self._jar) > COOKIES_MAX:
@@ -46,6 +49,8 @@ class CookieBox:
             self._ready.clear()
         payload = self._ready.get(request)
         if payload is None:
+            if len(self._ready) >= READY_MAX:
+                self._ready.clear()
             payload = self._ready[request] = self._with_cookies(request)
         return payload
 

@@ -5,23 +5,44 @@ wire_load_run, which drives the same connections. Runs in worker processes.
 """
 
 import asyncio
-import ssl
+from dataclasses import replace
 
-from stress_scenarios.engines.engine import ConnectionCounts, EngineError, Exchange
-from stress_scenarios.engines.wire_connection import Circuit, Endpoint, WireConnection, WireTimeouts, now_us
+from stress_scenarios.engines.client_tls import client_tls
+from stress_scenarios.engines.engine import Answer, ConnectionCounts, Exchange
+from stress_scenarios.engines.wire_connection import (
+    SWEEP_S_MAX,
+    Circuit,
+    Endpoint,
+    WireConnection,
+    WireTimeouts,
+    now_us,
+)
 from stress_scenarios.engines.wire_cookies import CookieBox
-from stress_scenarios.engines.wire_request import PASSED, WireRequest, compile_request, origin_of
+from stress_scenarios.engines.wire_redirects import NoRedirect, redirected
+from stress_scenarios.engines.wire_request import (
+    NO_REQUEST,
+    PASSED,
+    AskedRequests,
+    WireRequest,
+    compile_request,
+    origin_of,
+)
 from stress_scenarios.load_plan import TargetSpec
-from stress_scenarios.scenario import AnswerJudgement, ReadyRequest
+from stress_scenarios.scenario import AnswerJudgement, Failed, ReadyRequest
+
+Outcome = Exchange | Answer
+
+_FIRST_REDIRECT = 300
+_US_PER_S = 1_000_000
 
 
 class WireEngine:
     """Sessions over wire connections."""
 
-    def __init__(self, timeouts: WireTimeouts | None = None) -> None:
-        self._timeouts = timeouts or WireTimeouts()
+    def __init__(self) -> None:
         self._connections = ConnectionCounts()
         self._prepared: Circuit | None = None
+        self._asked: AskedRequests | None = None
         self.requests: tuple[WireRequest, ...] = ()
 
     @property
@@ -35,62 +56,70 @@ class WireEngine:
         assert self._prepared is not None, "prepare comes first"
         return self._prepared
 
-    @property
-    def redirects(self) -> int:
-        """Answers of the prepared load that pointed elsewhere; they are counted and not followed."""
-        return self.circuit.redirects
-
     def prepare(self, *, target: TargetSpec, requests: tuple[ReadyRequest, ...], response_bytes_max: int) -> None:
         """Compile the requests and load the trust store. Sends nothing. Raises EngineError."""
         origin = origin_of(target.url, target=target.name)
         self.requests = tuple(compile_request(request, origin) for request in requests)
+        self._asked = AskedRequests(origin)
         self._prepared = Circuit(
-            endpoint=Endpoint(
-                address=target.address,
-                port=target.port,
-                tls=_tls_context(target) if origin.secure else None,
-                host=origin.host,
-            ),
+            endpoint=Endpoint(address=target.address, port=target.port, tls=client_tls(target), host=origin.host),
             response_bytes_max=response_bytes_max,
-            timeouts=self._timeouts,
-            shortest_timeout_s=min(request.timeout_s for request in requests),
+            timeouts=WireTimeouts(connect_s=target.connect_s_max, first_byte_s=target.first_byte_s_max),
+            shortest_timeout_s=min((request.timeout_s for request in requests), default=target.connect_s_max),
             counts=self._connections,
         )
 
     def session(self) -> "WireSession":
         """A fresh session, not yet connected, without cookies."""
-        return WireSession(self.circuit, self.requests)
+        assert self._asked is not None, "prepare comes first"
+        return WireSession(self.circuit, self.requests, self._asked)
 
 
 class WireSession:
     """One virtual user: one connection at a time, one operation at a time."""
 
-    __slots__ = ("_circuit", "_connection", "_cookies", "_ended", "_request", "_requests", "started_us")
+    __slots__ = ("_asked", "_circuit", "_connection", "_cookies", "_ended", "_request", "_requests", "started_us")
 
-    def __init__(self, circuit: Circuit, requests: tuple[WireRequest, ...]) -> None:
+    def __init__(self, circuit: Circuit, requests: tuple[WireRequest, ...], asked: AskedRequests) -> None:
         self.started_us = 0
         self._circuit = circuit
         self._requests = requests
-        self._request = requests[0]
+        self._asked = asked
+        self._request = NO_REQUEST
         self._connection = WireConnection(circuit, self)
         self._cookies: CookieBox | None = None
-        self._ended: asyncio.Future[Exchange] | None = None
+        self._ended: asyncio.Future[Outcome] | None = None
 
     async def perform(self, operation: int) -> Exchange:
         """Send one request and judge its answer, within its timeout over everything."""
-        request = self._request = self._requests[operation]
-        ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
-        self._ended = ended
-        self.started_us = now_us()
-        connection = self._connection
-        if not connection.alive:
-            connection = self._connection = WireConnection(self._circuit, self)
-        connection.send(request, request.payload if self._cookies is None else self._cookies.payload(request))
+        ended = self._send(self._requests[operation])
         try:
-            return await ended
+            outcome = await ended
         except asyncio.CancelledError:
-            connection.abort()
+            self._connection.abort()
             raise
+        assert isinstance(outcome, Exchange), "only an asked request has an answer"
+        return outcome
+
+    async def ask(self, request: ReadyRequest, *, redirects_max: int = 0) -> Answer | Exchange:
+        """Send a request that was made just now and return its whole answer, unjudged; an Exchange only when it failed.
+
+        Redirects within the target are followed up to redirects_max, all within the request's one timeout.
+        """
+        asked = self._asked.compiled(request)
+        if isinstance(asked, Failed):
+            return Exchange(judgement=asked, bytes_received=0)
+        self._circuit.note_timeout_us(asked.timeout_us)
+        ended = self._send(asked)
+        began_us = self.started_us
+        try:
+            outcome = await ended
+        except asyncio.CancelledError:
+            self._connection.abort()
+            raise
+        if redirects_max and isinstance(outcome, Answer) and outcome.status >= _FIRST_REDIRECT:
+            return await self._follow(request, outcome, redirects_max=redirects_max, began_us=began_us)
+        return outcome
 
     async def close(self) -> None:
         """Disconnect."""
@@ -103,13 +132,13 @@ class WireSession:
         self._connection.rest()
         ended = self._ended
         if ended is not None and not ended.done():
-            known = self._request.known_exchange
+            known = self._request.known_outcome
             if known.bytes_received == bytes_received:
                 ended.set_result(known)
             else:
                 ended.set_result(Exchange(judgement=PASSED, bytes_received=bytes_received))
 
-    def ended(self, judgement: AnswerJudgement, bytes_received: int, cookies: list[bytes]) -> None:
+    def ended(self, outcome: AnswerJudgement | Answer, bytes_received: int, cookies: list[str]) -> None:
         """The request in flight has ended."""
         if cookies:
             if self._cookies is None:
@@ -117,7 +146,9 @@ class WireSession:
             self._cookies.take(self._request, cookies)
         ended = self._ended
         if ended is not None and not ended.done():
-            ended.set_result(Exchange(judgement=judgement, bytes_received=bytes_received))
+            ended.set_result(
+                outcome if isinstance(outcome, Answer) else Exchange(judgement=outcome, bytes_received=bytes_received)
+            )
 
     def broken(self, error: Exception) -> None:
         """Our own code raised: perform raises it."""
@@ -126,15 +157,42 @@ class WireSession:
         if ended is not None and not ended.done():
             ended.set_exception(error)
 
+    # ----------------------------------------------------------------------------------------------------------------
 
-def _tls_context(target: TargetSpec) -> ssl.SSLContext:
-    """One context for all connections: loading a trust store takes about 15 ms."""
-    try:
-        context = ssl.create_default_context(cafile=target.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise EngineError(
-            f'target {target.name}: the CA file "{target.ca_file}" does not load ({error}); '
-            "write the path of a PEM file"
-        ) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    def _send(self, request: WireRequest) -> "asyncio.Future[Outcome]":
+        self._request = request
+        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._ended = ended
+        self.started_us = now_us()
+        connection = self._connection
+        if not connection.alive:
+            connection = self._connection = connection.replacement()
+        connection.send(request, request.payload if self._cookies is None else self._cookies.payload(request))
+        return ended
+
+    async def _follow(self, request: ReadyRequest, answer: Answer, *, redirects_max: int, began_us: int) -> Outcome:
+        """Go where an answer points, from one to the next."""
+        self._circuit.note_timeout_us(round(SWEEP_S_MAX * _US_PER_S))  # what is left of a timeout may be that short
+        followed = received = 0
+        outcome: Outcome = answer
+        while isinstance(outcome, Answer) and followed < redirects_max:
+            following = redirected(request, outcome)
+            if isinstance(following, NoRedirect):
+                break
+            request = following
+            followed += 1
+            received += outcome.bytes_received
+            asked = self._asked.following(request, passed_us=now_us() - began_us)
+            if isinstance(asked, Failed):
+                outcome = Exchange(judgement=asked, bytes_received=0)
+                break
+            ended = self._send(asked)
+            try:
+                outcome = await ended
+            except asyncio.CancelledError:
+                self._connection.abort()
+                raise
+        received += outcome.bytes_received
+        if isinstance(outcome, Answer):
+            return replace(outcome, redirects=followed, bytes_received=received)
+        return replace(outcome, bytes_received=received)

@@ -1,33 +1,36 @@
 """One segment's declared load in one worker, without a coroutine per operation: what load_run does, at wire speed.
 
-It takes the same order, obeys the same page and makes the same reports as LoadRun, for the wire engine alone. Virtual
-users wait in one queue, by their next intended start, behind one alarm. Runs in the asyncio loop of a worker process.
+It takes the same order, obeys the same page and makes the same reports as LoadRun, for the wire engine alone. Here are
+clock, permission, windows and figures; who starts what is the crowd's business, of which there is one for closed and one
+for open loads. Everything waits behind one alarm. Runs in the asyncio loop of a worker process.
 """
 
 import asyncio
-import heapq
+import math
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 from baseline_metrics.load_page import LoadPage
-from stress_scenarios.engines.wire_alarm import NEVER_US, Alarm
-from stress_scenarios.engines.wire_connection import now_us
+from stress_scenarios.arrival_replay import replayed_times
+from stress_scenarios.arrivals import ArrivalTimes
+from stress_scenarios.due_counts import DueByTarget, due_count
+from stress_scenarios.engines.wire_alarm import Alarm
+from stress_scenarios.engines.wire_closed_crowd import ClosedCrowd
+from stress_scenarios.engines.wire_connection import NEVER_US, now_us
+from stress_scenarios.engines.wire_crowd import Crowd
 from stress_scenarios.engines.wire_engine import WireEngine
-from stress_scenarios.engines.wire_tally import OperationTally
-from stress_scenarios.engines.wire_user import Step, WireUser
-from stress_scenarios.engines.wire_windows import WireWindows
+from stress_scenarios.engines.wire_open_crowd import OpenCrowd
+from stress_scenarios.engines.wire_steps import linked_steps
+from stress_scenarios.engines.wire_tally import DenseHistogram, OperationTally
+from stress_scenarios.engines.wire_windows import InFlight, WireWindows
+from stress_scenarios.generator_gauges import NOT_READ, GeneratorGauges, GeneratorReading, other_ends_here
 from stress_scenarios.lease_watch import load_is_permitted
-from stress_scenarios.load_plan import LoadOrder, Paced, Unpaced
+from stress_scenarios.load_clock import LoadClock
+from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, Thinking, Unpaced
 from stress_scenarios.messages import Drained, WindowReport
-from stress_scenarios.pacing import (
-    EasedTime,
-    RequestedByTarget,
-    RequestedCount,
-    connection_grid,
-    connection_schedule,
-    operations_requested,
-)
-from stress_scenarios.scenario import Failed, choice_cycle, cycle_offset
+from stress_scenarios.pacing import load_s
+from stress_scenarios.scenario import Failed
 from stress_scenarios.window_counters import WINDOW_S, LoadGauges
 
 LOOK_US = 4000
@@ -39,7 +42,9 @@ _US_PER_S = 1_000_000
 class WireLoadRun:
     """The load of one order. Make it when the order comes, after the engine was prepared; run it once.
 
-    Virtual users read look_us, flowing and is_over. flowing: the next operation may start as soon as the last ended.
+    Virtual users read look_us, flowing and is_over, clock and changed_us, and count in flights and lags. flowing: the next
+    operation may start as soon as the last ended. changed_us: when load time last changed its speed.
+    Raises arrival_replay.ReplayError and rate_lines.RateError for arrivals that cannot be made.
     """
 
     def __init__(
@@ -54,77 +59,93 @@ class WireLoadRun:
     ) -> None:
         self.order = order
         self.circuit = engine.circuit
-        self.look_us = self.last_end_us = self._start_us = now_us()
-        self.flowing = False
-        self.is_over = False
-        self._over_us = self._first_start_us = NEVER_US
+        self.look_us = self.last_end_us = self.changed_us = now_us()
+        self.flowing = self.is_over = False
+        self.lags = DenseHistogram()
+        self._over_us = self._first_start_us = self._end_us = self._start_us = NEVER_US
         self._worker = worker
         self._engine = engine
         self._page = page
         self._next_sequence = next_sequence
         self._send = send
+        self._replayed = replayed_times(order)
+        self._due = due_count(order, replayed=self._replayed)
         self._tallies = tuple(OperationTally(index, page) for index in range(len(order.operations)))
         self._started_before = sum(tally.started for tally in self._tallies)
         self._succeeded_before = sum(tally.succeeded for tally in self._tallies)
         self._failed_before = sum(tally.failed for tally in self._tallies)
-        self._grids = (
-            tuple(connection_grid(order, order.pace, connection) for connection in range(order.connections))
-            if isinstance(order.pace, Paced)
-            else ()
-        )
+        self._dropped = 0
         self._unpaced = isinstance(order.pace, Unpaced)
-        self._queue: list[tuple[int, int, WireUser]] = []
-        self._users: set[WireUser] = set()
         self._changed = asyncio.Event()
         self._faults: list[BaseException] = []
-        self._time = EasedTime(start_mono_s=self._start_us / _US_PER_S)
-        self._windows = self._new_windows()
-        self._alarm: Alarm | None = None
+        self._begun = False
+        self._before = self._gauges(NOT_READ)
+        self._opened_before = engine.connections.opened
+        self._redirects_before = engine.connections.redirects
 
     async def run(self, start_mono_s: float) -> Drained:
         """Make the load until its time is over or it is released, then drain. Times are CLOCK_MONOTONIC."""
-        self._begin(start_mono_s)
-        connections = self._engine.connections
-        connections.begin_peak()
-        opened_before = connections.opened
-        loop = asyncio.get_running_loop()
-        end_s = start_mono_s + self.order.ramp_s + self.order.hold_s
-        end = loop.call_later(max(0.0, end_s - time.monotonic()), self.release)
         self._alarm = Alarm(self._wake)
+        self._generator = GeneratorGauges()
         try:
-            users = self._new_users()
-            for user in users:
-                user.wait_or_start(now_us())
+            self._begin(start_mono_s)
             while not (self.is_over or self._faults):
                 await self._wait()
             await self._drain()
-            await asyncio.gather(*(user.disconnected() for user in users))
+            await self._crowd.disconnected()
+            if self._faults:
+                raise self._faults[0]
+            self._turn_windows(now_us(), self._windows.finish_with)
+            return self._drained()
         finally:
-            end.cancel()
+            self._generator.close()
             self._alarm.close()
-        if self._faults:
-            raise self._faults[0]
-        self._windows.finish_with(self._tallies, time.monotonic(), self._gauges())
-        return self._drained(opened=connections.opened - opened_before)
 
     def release(self) -> None:
         """Start nothing more; what is in flight drains."""
         if self.is_over:
             return
-        self._over_us = now_us()
         self.is_over = True
         self.flowing = False
-        waiting, self._queue = self._queue, []
-        for _, _, user in waiting:
-            user.leave()
-        self._changed.set()
+        if self._begun:
+            self._over_us = now_us()
+            self._crowd.stop(self._over_us)
+            self._changed.set()
+
+    def adjust(self, *, operations_per_s: float, connections: int) -> None:
+        """Make this load instead from now on, as messages.Adjust says."""
+        if not self._begun or self.is_over:
+            return
+        at_us = now_us()
+        if not isinstance(self._due, DueByTarget):
+            run_s = self.clock.run_s(at_us / _US_PER_S)
+            self._due.adjust(run_s, operations_per_s=operations_per_s, connections=connections)
+        self._crowd.adjust(at_us, operations_per_s=operations_per_s, connections=connections)
+        self.look(at_us)
+        self.wake_by(at_us)
+
+    def hold(self) -> None:
+        """Freeze the load's clock: start nothing, and move the end away."""
+        at_us = now_us()
+        if self._begun and not self.is_over and self.clock.hold(at_us / _US_PER_S):
+            self._note_share(at_us)
+            self.look(at_us)
+
+    def resume(self) -> None:
+        """Let the load's clock run again where it stood."""
+        at_us = now_us()
+        if self._begun and not self.is_over and self.clock.resume(at_us / _US_PER_S):
+            self._note_share(at_us)
+            self.look(at_us)
 
     def never_started(self) -> Drained:
         """The report of a load that was released before it was told to go."""
-        return self._drained(opened=0)
+        return self._drained()
 
     def turn(self, now_mono_s: float, *, lag_s: float) -> None:  # noqa: ARG002 - a loop's own time may be stale
         """Look at the permitted share, and report windows that are over. Called at least every 10 ms."""
+        if not self._begun:
+            return
         at_us = now_us()
         if at_us >= self._start_us:
             self._windows.note_lag(lag_s)
@@ -132,55 +153,60 @@ class WireLoadRun:
 
     def operations_due(self) -> int:
         """Intended starts so far, eased or not; they end when the load is released."""
-        if self._unpaced:
+        if isinstance(self._due, DueByTarget):
             return self._started()
-        elapsed_s = (min(now_us(), self._over_us) - self._start_us) / _US_PER_S
-        return sum(grid.due_by(elapsed_s) for grid in self._grids)
+        at_us = min(now_us(), self._over_us)
+        return self._due.due_by(self.clock.run_s(at_us / _US_PER_S)) if at_us >= self._start_us else 0
 
-    # Called by virtual users ----------------------------------------------------------------------------------------
+    # Called by virtual users and their crowd ------------------------------------------------------------------------
 
     def look(self, at_us: int) -> None:
         """Look at the permitted share, and report windows that are over. Starts nothing itself."""
         share = self._page.share if self.is_permitted() else 0.0
-        now_s = at_us / _US_PER_S
-        if self._time.set_share(now_mono_s=now_s, share=share):
-            self._reorder(at_us)
-        self.flowing = self._unpaced and share == 1.0 and not self.is_over
+        if not self.is_over:
+            if self.clock.permit(at_us / _US_PER_S, share):
+                self._note_share(at_us)
+            self._crowd.look(at_us)
+        self.flowing = self._unpaced and self.clock.time.share == 1.0 and not self.is_over and self._crowd.steady
         self.look_us = at_us + LOOK_US
         if at_us >= self._start_us:
-            if self._windows.is_over(now_s):
-                self._windows.turn_with(self._tallies, now_s, self._gauges())
+            if self._windows.is_over(at_us / _US_PER_S):
+                self._turn_windows(at_us, self._windows.turn_with)
             self.look_us = min(self.look_us, max(at_us + 1, self._windows.end_us))
 
     def is_permitted(self) -> bool:
         """Whether load may be made at this instant."""
         return load_is_permitted(self._page)
 
-    def wait(self, user: WireUser, due_us: int) -> None:
-        """Let a user start at this instant; NEVER_US: when the share changes."""
-        user.waits_for_us = due_us
-        heapq.heappush(self._queue, (due_us, user.number, user))
-        if self._alarm is not None and due_us < self._alarm.at_us:
-            self._alarm.set(due_us)
+    def wake_by(self, at_us: int) -> None:
+        """Let the crowd start what is due at this instant, if not earlier."""
+        if at_us < self._alarm.at_us:
+            self._alarm.set(at_us)
 
-    def note_start(self, at_us: int) -> None:
-        """An operation starts."""
+    def note_start(self, at_us: int, *, lag_us: int) -> None:
+        """An operation starts that had to wait; lag_us: for us, not for an earlier answer."""
         self._first_start_us = min(self._first_start_us, at_us)
+        self.lags.record(max(0, lag_us))
+        self.flights.change(at_us, 1)
 
-    def note_failure(self, operation: int, failed: Failed, *, response_us: int) -> None:
+    def note_failure(self, operation: int, failed: Failed, *, service_us: int, late_us: int) -> None:
         """An operation failed; its bytes are counted with the operation's others."""
         self._windows.record(
             operation,
             failed,
-            response_s=response_us / _US_PER_S,
-            service_s=0.0,
+            response_s=(service_us + late_us) / _US_PER_S,
+            service_s=service_us / _US_PER_S,
             bytes_received=0,
         )
 
-    def note_left(self, user: WireUser) -> None:
-        """A user has disconnected for good."""
-        self._users.discard(user)
-        if not self._users:
+    def note_dropped(self, operations: int) -> None:
+        """Arrivals were given up."""
+        self._dropped += operations
+        self._page.count_dropped(operations)
+
+    def note_left(self) -> None:
+        """Somebody has disconnected for good, after the load's end."""
+        if not self._crowd.busy:
             self._changed.set()
 
     def note_fault(self, error: BaseException) -> None:
@@ -192,55 +218,71 @@ class WireLoadRun:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _begin(self, start_mono_s: float) -> None:
-        self._start_us = self.last_end_us = round(start_mono_s * _US_PER_S)
-        self._time = EasedTime(start_mono_s=start_mono_s)
-        self._windows = self._new_windows()
-        self.look(now_us())
-
-    def _new_users(self) -> tuple[WireUser, ...]:
-        order = self.order
-        cycle = choice_cycle(tuple(operation.weight for operation in order.operations))
-        ring = tuple(Step(self._engine.requests[operation], self._tallies[operation]) for operation in cycle)
-        for place, step in enumerate(ring):
-            step.following = ring[(place + 1) % len(ring)]
-        users = tuple(
-            WireUser(
-                self,
-                number=connection,
-                schedule=connection_schedule(order, connection, self._time),
-                step=ring[cycle_offset(order, connection, len(ring))],
-            )
-            for connection in range(order.connections)
+        self.clock = LoadClock(start_mono_s=start_mono_s, lasts_s=load_s(self.order))
+        self._start_us = self.last_end_us = self.changed_us = round(start_mono_s * _US_PER_S)
+        self.flights = InFlight(self._start_us)
+        self._windows = WireWindows(
+            worker=self._worker,
+            segment=self.order.segment,
+            start_mono_s=start_mono_s,
+            cpu_s=time.process_time(),
+            next_sequence=self._next_sequence,
+            send=self._send,
+            before=self._before,
         )
-        self._users.update(users)
-        return users
+        self._engine.connections.begin_peak()
+        self._crowd = self._new_crowd()
+        self._begun = True
+        if self.is_over:
+            self._over_us = self._start_us
+            return
+        at_us = now_us()
+        self._note_end()
+        self._crowd.begin(at_us)
+        self.look(at_us)
+        self.wake_by(at_us)
+
+    def _new_crowd(self) -> Crowd:
+        order = self.order
+        steps = linked_steps(order, self._engine.requests, self._tallies)
+        match order.pace:
+            case Arrivals() as pace:
+                times = ArrivalTimes(
+                    pace,
+                    ramp_s=order.ramp_s,
+                    ramp_curve=order.ramp_curve,
+                    load_s=load_s(order),
+                    seed=order.seed,
+                    replayed=self._replayed,
+                )
+                return OpenCrowd(self, steps, times, start_within_s=pace.start_within_s)
+            case Paced() | Unpaced() | Thinking():
+                return ClosedCrowd(self, steps)
+            case _:
+                assert_never(order.pace)
 
     def _wake(self) -> None:
-        """The alarm rang: start whoever is due."""
+        """The alarm rang: let the crowd start what is due, and end the load when its time is over."""
+        if self.is_over:
+            return
         try:
-            queue = self._queue
-            at_us = now_us()
-            while queue and queue[0][0] <= at_us:
-                if at_us >= self.look_us:
-                    self.look(at_us)
-                    queue = self._queue  # a changed share gave it another order
-                    at_us = now_us()
-                    continue
-                _, _, user = heapq.heappop(queue)
-                user.wait_or_start(at_us)
-                queue = self._queue
-                at_us = now_us()
-            if queue and self._alarm is not None and queue[0][0] < self._alarm.at_us:
-                self._alarm.set(queue[0][0])
+            next_us = self._crowd.start_due(now_us())
+            if self._end_us <= now_us():
+                self.release()
+            else:
+                self.wake_by(min(next_us, self._end_us))
         except Exception as error:  # noqa: BLE001 - an exception in a callback would only be logged
             self.note_fault(error)
 
-    def _reorder(self, at_us: int) -> None:
-        """The share has changed: ask every waiting user anew when it is due."""
-        self._queue = [(user.due_us(at_us), user.number, user) for _, _, user in self._queue]
-        heapq.heapify(self._queue)
-        if self._queue and self._alarm is not None:
-            self._alarm.set(self._queue[0][0])
+    def _note_share(self, at_us: int) -> None:
+        self.changed_us = max(self.changed_us, at_us)
+        self._note_end()
+        self._crowd.note_share(at_us)
+        self.wake_by(at_us)
+
+    def _note_end(self) -> None:
+        end_s = self.clock.end_mono_s
+        self._end_us = NEVER_US if end_s == math.inf else math.ceil(end_s * _US_PER_S)
 
     async def _wait(self, timeout_s: float | None = None) -> None:
         """Until something changed, or for so long."""
@@ -253,55 +295,71 @@ class WireLoadRun:
 
     async def _drain(self) -> None:
         until_s = time.monotonic() + max(0.0, self.order.drain_s)
-        while self._users and (left_s := until_s - time.monotonic()) > 0 and not self._faults:
+        while self._crowd.busy and (left_s := until_s - time.monotonic()) > 0 and not self._faults:
             await self._wait(left_s)
-        for user in tuple(self._users):
-            user.leave()
+        self._crowd.leave(now_us())
 
     # Figures --------------------------------------------------------------------------------------------------------
 
     def _started(self) -> int:
         return sum(tally.started for tally in self._tallies) - self._started_before
 
-    def _new_windows(self) -> WireWindows:
-        return WireWindows(
-            worker=self._worker,
-            segment=self.order.segment,
-            start_mono_s=self._start_us / _US_PER_S,
-            cpu_s=time.process_time(),
-            next_sequence=self._next_sequence,
-            send=self._send,
-        )
+    def _turn_windows(
+        self,
+        at_us: int,
+        turn: Callable[[tuple[OperationTally, ...], DenseHistogram, InFlight, float, LoadGauges], None],
+    ) -> None:
+        self._note_fast_starts()
+        now_s = at_us / _US_PER_S
+        other_ends = other_ends_here(self.order.target, self._engine.connections.open)
+        gauges = self._gauges(self._generator.read(now_s, other_ends=other_ends))
+        turn(self._tallies, self.lags, self.flights, now_s, gauges)
 
-    def _gauges(self) -> LoadGauges:
+    def _note_fast_starts(self) -> None:
+        """Count what the fast path leaves out: its starts are never late, and its requests always the same bytes."""
+        for tally, request in zip(self._tallies, self._engine.requests, strict=True):
+            starts = tally.unnoted_since_last()
+            self.lags.record_zeros(starts)
+            self._engine.connections.bytes_sent += starts * len(request.payload)
+
+    def _gauges(self, generator: GeneratorReading) -> LoadGauges:
+        connections = self._engine.connections
         return LoadGauges(
             operations_due=self.operations_due(),
             operations_started=self._started(),
-            connections_open=self._engine.connections.open,
+            operations_dropped=self._dropped,
+            connections_open=connections.open,
             cpu_s=time.process_time(),
+            bytes_sent=connections.bytes_sent,
+            messages_sent=connections.messages_sent,
+            messages_received=connections.messages_received,
+            reconnects=connections.reconnects,
+            generator=generator,
         )
 
-    def _drained(self, *, opened: int) -> Drained:
+    def _drained(self) -> Drained:
+        connections, before = self._engine.connections, self._before
         started = self._started()
         succeeded = sum(tally.succeeded for tally in self._tallies) - self._succeeded_before
         failed = sum(tally.failed for tally in self._tallies) - self._failed_before
-        match operations_requested(self.order):
-            case RequestedCount(operations=requested):
-                pass
-            case RequestedByTarget():
-                requested = started  # an unpaced load asks for what it gets
         return Drained(
             worker=self._worker,
             segment=self.order.segment,
-            operations_requested=requested,
+            operations_requested=started if isinstance(self._due, DueByTarget) else self._due.requested,
             operations_started=started,
             operations_succeeded=succeeded,
             operations_failed=failed,
             operations_abandoned=started - succeeded - failed,
-            connections_peak=self._engine.connections.peak if started else 0,
-            connections_opened=opened,
+            connections_peak=connections.peak if started else 0,
+            connections_opened=connections.opened - self._opened_before,
             first_start_mono_s=min(self._first_start_us, self.last_end_us) / _US_PER_S,
             last_end_mono_s=self.last_end_us / _US_PER_S,
+            operations_dropped=self._dropped,
+            bytes_sent=connections.bytes_sent - before.bytes_sent,
+            messages_sent=connections.messages_sent - before.messages_sent,
+            messages_received=connections.messages_received - before.messages_received,
+            reconnects=connections.reconnects - before.reconnects,
+            redirects=connections.redirects - self._redirects_before,
         )
 
 

@@ -1,4 +1,4 @@
-"""A virtual user of a declared load, driven by callbacks: the end of one operation is the start of the next.
+"""A virtual user of a closed load, driven by callbacks: the end of one operation is the start of the next.
 
 There is no coroutine, future or timer per operation; what happens in ``answered`` is all that Python does for one.
 It accounts for everything that a load run accounts for. Runs in worker processes.
@@ -7,15 +7,17 @@ It accounts for everything that a load run accounts for. Runs in worker processe
 import time
 from typing import TYPE_CHECKING
 
-from stress_scenarios.engines.wire_alarm import NEVER_US
-from stress_scenarios.engines.wire_connection import WireConnection, now_us
+from stress_scenarios.engines.engine import Answer
+from stress_scenarios.engines.wire_connection import NEVER_US, WireConnection, now_us
 from stress_scenarios.engines.wire_cookies import CookieBox
-from stress_scenarios.engines.wire_request import WireRequest
-from stress_scenarios.engines.wire_tally import BUCKET_OF_US, TABLE_US, OperationTally
+from stress_scenarios.engines.wire_request import NO_REQUEST
+from stress_scenarios.engines.wire_steps import Step
+from stress_scenarios.engines.wire_tally import BUCKET_OF_US, TABLE_US
 from stress_scenarios.pacing import Schedule
 from stress_scenarios.scenario import AnswerJudgement, Failed
 
 if TYPE_CHECKING:
+    from stress_scenarios.engines.wire_closed_crowd import ClosedCrowd
     from stress_scenarios.engines.wire_load_run import WireLoadRun
 
 _US_PER_S = 1_000_000
@@ -25,44 +27,37 @@ _LOOK_AGAIN_US = 1000
 """A start that is due but not permitted looks again this soon; within milliseconds the changed share puts it off."""
 
 
-class Step:
-    """One place of the cycle of operations, linked to the following one."""
-
-    __slots__ = ("following", "request", "tally")
-
-    def __init__(self, request: WireRequest, tally: OperationTally) -> None:
-        self.request = request
-        self.tally = tally
-        self.following = self
-
-
 class WireUser:
-    """One connection of the order, from its first operation until the load is over."""
+    """One connection of the order, from its first operation until the load is over or the connection is not wanted any more."""
 
     __slots__ = (
         "_connection",
         "_cookies",
+        "_crowd",
+        "_free_us",
         "_left_in_session",
         "_run",
-        "_schedule",
         "_step",
         "late_us",
         "number",
+        "schedule",
         "started_us",
-        "waits_for_us",
     )
 
-    def __init__(self, run: "WireLoadRun", *, number: int, schedule: Schedule, step: Step) -> None:
+    def __init__(
+        self, run: "WireLoadRun", crowd: "ClosedCrowd", *, number: int, schedule: Schedule, step: Step
+    ) -> None:
         self.number = number
+        self.schedule = schedule
         self.started_us = 0
         self.late_us = 0
-        self.waits_for_us = NEVER_US
         self._run = run
-        self._schedule = schedule
+        self._crowd = crowd
         self._step = step
         self._cookies: CookieBox | None = None
         self._left_in_session = run.order.operations_per_session
         self._connection = WireConnection(run.circuit, self)
+        self._free_us = 0
 
     # Called by the connection ---------------------------------------------------------------------------------------
 
@@ -93,7 +88,9 @@ class WireUser:
         run.last_end_us = at_us
         left = self._left_in_session - 1
         connection = self._connection
-        if run.flowing and left and self._cookies is None:  # start, written out
+        if (
+            run.flowing and left and self._cookies is None
+        ):  # start, written out: never late, and one in flight as before
             self._left_in_session = left
             self._step = step = step.following
             tally = step.tally
@@ -107,7 +104,7 @@ class WireUser:
             connection.rest()
             self._go_on(at_us)
 
-    def ended(self, judgement: AnswerJudgement, bytes_received: int, cookies: list[bytes]) -> None:
+    def ended(self, outcome: AnswerJudgement | Answer, bytes_received: int, cookies: list[str]) -> None:
         """The request in flight has ended otherwise: with a failure, or with more to do than to count."""
         at_us = now_us()
         run = self._run
@@ -115,9 +112,9 @@ class WireUser:
             run.look(at_us)
         tally = self._step.tally
         service_us = at_us - self.started_us
-        if isinstance(judgement, Failed):
+        if isinstance(outcome, Failed):
             tally.count_failed(bytes_received=bytes_received)
-            run.note_failure(tally.operation, judgement, response_us=service_us + self.late_us)
+            run.note_failure(tally.operation, outcome, service_us=service_us, late_us=self.late_us)
         else:
             tally.count_succeeded(service_us=service_us, late_us=self.late_us, bytes_received=bytes_received)
         if cookies:
@@ -131,31 +128,33 @@ class WireUser:
         """Our own code raised: the load ends with it."""
         self._run.note_fault(error)
 
-    # Called by the load run -----------------------------------------------------------------------------------------
+    # Called by the crowd --------------------------------------------------------------------------------------------
 
     def wait_or_start(self, at_us: int) -> None:
-        """Start the next operation if it is due and permitted; else wait until then. Leaves when the load is over."""
+        """Start the next operation if it is due and permitted; else wait until then. Leaves when it is not wanted any more."""
         run = self._run
-        if run.is_over:
-            self.leave()
+        if run.is_over or self.number >= self._crowd.connections:
+            self.leave(at_us)
             return
         due_us = self.due_us(at_us)
         if due_us > at_us:
-            run.wait(self, due_us)
+            self._crowd.wait(self, due_us)
         elif run.is_permitted():
             self._start(due_us, at_us)
         else:
-            run.wait(self, at_us + _LOOK_AGAIN_US)
+            self._crowd.wait(self, at_us + _LOOK_AGAIN_US)
 
     def due_us(self, at_us: int) -> int:
         """The next intended start; NEVER_US while paused, or when none is left."""
-        due_s = self._schedule.next_start_mono_s(at_us / _US_PER_S)
+        due_s = self.schedule.next_start_mono_s(at_us / _US_PER_S)
         return NEVER_US if due_s == float("inf") else round(due_s * _US_PER_S)
 
-    def leave(self) -> None:
+    def leave(self, at_us: int) -> None:
         """Disconnect, orderly when nothing is in flight; what is in flight is abandoned."""
+        if self._connection.request is not NO_REQUEST:
+            self._run.flights.change(at_us, -1)
         self._connection.close()
-        self._run.note_left(self)
+        self._crowd.note_left(self)
 
     async def disconnected(self) -> None:
         """Wait until the last connection's socket is gone."""
@@ -164,21 +163,26 @@ class WireUser:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _go_on(self, at_us: int) -> None:
-        self._schedule.note_operation(started_mono_s=self.started_us / _US_PER_S, ended_mono_s=at_us / _US_PER_S)
+        self._run.flights.change(at_us, -1)
+        self._free_us = at_us
+        self.schedule.note_operation(started_mono_s=self.started_us / _US_PER_S, ended_mono_s=at_us / _US_PER_S)
         self._left_in_session -= 1
         self._step = self._step.following
         self.wait_or_start(at_us)
 
     def _start(self, due_us: int, at_us: int) -> None:
+        run = self._run
+        connection = self._connection
         if not self._left_in_session:
-            self._connection.close()
+            connection.close()
             self._cookies = None
-            self._left_in_session = self._run.order.operations_per_session
-        if not self._connection.alive:
-            self._connection = WireConnection(self._run.circuit, self)
+            self._left_in_session = run.order.operations_per_session
+            connection = self._connection = WireConnection(run.circuit, self)
+        elif not connection.alive:
+            connection = self._connection = connection.replacement()
         request = self._step.request
-        self._run.note_start(at_us)
+        run.note_start(at_us, lag_us=at_us - max(due_us, self._free_us, run.changed_us))
         self._step.tally.count_started()
         self.started_us = at_us
         self.late_us = at_us - due_us
-        self._connection.send(request, request.payload if self._cookies is None else self._cookies.payload(request))
+        connection.send(request, request.payload if self._cookies is None else self._cookies.payload(request))

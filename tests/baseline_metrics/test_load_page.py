@@ -22,6 +22,8 @@ for _ in range(700):
     page.count_succeeded(63, bytes_received=10)
 for _ in range(200):
     page.count_failed(63, bytes_received=1)
+for _ in range(30):
+    page.count_dropped()
 page.beat(heartbeat_mono_ns=5, connections_open=3, connections_opened=4, operations_due=1001)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -39,6 +41,7 @@ def test_a_fresh_page_permits_nothing_and_counts_nothing(path: str) -> None:
 
     assert (page.lease_until_mono_ns, page.share, page.heartbeat_mono_ns) == (0, 0.0, 0)
     assert (page.connections_open, page.connections_opened, page.operations_due) == (0, 0, 0)
+    assert page.operations_dropped == 0
     assert page.operation(OPERATIONS_MAX - 1) == OperationCounts(started=0, succeeded=0, failed=0, bytes_received=0)
     assert Path(path).stat().st_mode & 0o777 == 0o600
     page.close()
@@ -58,10 +61,13 @@ def test_two_mappings_of_a_page_see_each_other(path: str) -> None:
     worker.count_started(0)
     worker.count_succeeded(0, bytes_received=100)
     worker.count_failed(0, bytes_received=7)
+    worker.count_dropped()
+    worker.count_dropped(5)
     worker.beat(heartbeat_mono_ns=9, connections_open=1, connections_opened=2, operations_due=3)
     assert guardian.operation(0) == OperationCounts(started=2, succeeded=1, failed=1, bytes_received=107)
     assert guardian.operation(1) == OperationCounts(started=0, succeeded=0, failed=0, bytes_received=0)
     assert guardian.heartbeat_mono_ns == 9
+    assert guardian.operations_dropped == 6
     assert (guardian.connections_open, guardian.connections_opened, guardian.operations_due) == (1, 2, 3)
     worker.close()
     guardian.close()
@@ -133,5 +139,6 @@ def test_counts_of_a_killed_worker_are_exact(path: str) -> None:
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert page.operation(63) == OperationCounts(started=1000, succeeded=700, failed=200, bytes_received=7200)
     assert (page.connections_open, page.connections_opened, page.operations_due) == (3, 4, 1001)
+    assert page.operations_dropped == 30
     assert page.heartbeat_mono_ns == 5
     page.close()

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from stress_scenarios.engines.engine import ConnectionCounts, EngineError, Exchange
+from stress_scenarios.engines.engine import Answer, ConnectionCounts, EngineError, Exchange
 from stress_scenarios.load_plan import TargetSpec
-from stress_scenarios.scenario import AnswerJudgement, Passed, ReadyRequest
+from stress_scenarios.scenario import AnswerJudgement, Failed, Passed, ReadyRequest
 
 
 class FakeEngine:
@@ -48,13 +48,23 @@ class FakeSession:
 
     async def perform(self, operation: int) -> Exchange:
         """Take the time, then end as told."""
+        return Exchange(judgement=await self._take(operation), bytes_received=100)
+
+    async def ask(self, request: ReadyRequest, *, redirects_max: int = 0) -> Answer | Exchange:
+        """Take the time, then answer 200 with the request's body; a failure if told to fail."""
+        judgement = await self._take(0)
+        if isinstance(judgement, Failed):
+            return Exchange(judgement=judgement, bytes_received=100)
+        return Answer(status=200, headers=(), body=request.body, bytes_received=100, redirects=0)
+
+    async def _take(self, operation: int) -> AnswerJudgement:
         if not self._connected:
             self._connected = True
             self._engine.connections.count_opened()
         number = len(self._engine.starts)
         self._engine.starts.append((asyncio.get_running_loop().time(), operation))
         await asyncio.sleep(self._engine.takes_s(number))
-        return Exchange(judgement=self._engine.judge(number), bytes_received=100)
+        return self._engine.judge(number)
 
     async def close(self) -> None:
         """Disconnect."""

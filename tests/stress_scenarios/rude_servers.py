@@ -1,8 +1,10 @@
 """Small servers on the test's own asyncio loop that behave as servers should not."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -91,3 +93,53 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     for _ in range(256):
         writer.write(b"x" * 65_536)
         await writer.drain()
+
+
+def by_path(answers: Mapping[str, bytes | Answer]) -> Answer:
+    """Let each request's path choose what it is answered with: bytes, after which the connection goes on, or a function."""
+
+    async def choose(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await read_head(reader)
+            chosen = answers[head.split(b" ", 2)[1].partition(b"?")[0].decode("ascii")]
+            if not isinstance(chosen, bytes):
+                await chosen(_only(head), writer)
+                return
+            writer.write(chosen)
+            await writer.drain()
+
+    return choose
+
+
+def _only(head: bytes) -> asyncio.StreamReader:
+    """A stream that gives this head and then nothing, for a server that reads the request for itself."""
+    again = asyncio.StreamReader()
+    again.feed_data(head)
+    return again
+
+
+def without_end(start: bytes, more: bytes, *, pieces: int, pause_s: float = 0.0) -> Answer:
+    """Answer with a start and then so many pieces of more; a bound so that no test runs on for ever."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        writer.write(start)
+        for _ in range(pieces):
+            writer.write(more)
+            await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    return speak
+
+
+async def close_at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept, and close without a word."""
+    writer.close()
+
+
+async def reset_at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept, and break the connection."""
+    linger = struct.pack("ii", 1, 0)  # close with a reset
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baseline_metrics.samples import Gap, Reading, Sample
-from stress_scenarios.histogram import VALUE_US_MAX, Histogram, HistogramError
+from stress_scenarios.histogram import BUCKETS, VALUE_US_MAX, Histogram, HistogramError, bucket_of
 
 QUANTILES = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
 ERROR_MAX = 0.008
@@ -62,6 +62,17 @@ def test_merging_is_the_same_as_recording_everything_in_one(first: list[int], se
     merged = of(first)
     merged.merge(of(second))
     assert merged == of(first + second)
+
+
+@given(st.lists(durations_us, max_size=20), many_durations)
+def test_values_that_were_counted_elsewhere_are_added_exactly(first: list[int], second: list[int]) -> None:
+    """Counts by bucket with exact figures are as good as the values themselves."""
+    counts = [0] * BUCKETS
+    for value_us in second:
+        counts[bucket_of(value_us)] += 1
+    added = of(first)
+    added.add_counts(0, counts, sum_us=sum(second), min_us=min(second), max_us=max(second))
+    assert added == of(first + second)
 
 
 @given(st.lists(st.integers(min_value=0, max_value=2 * VALUE_US_MAX), max_size=200))

@@ -1,49 +1,20 @@
 """One segment's load on virtual time: counts, sessions, easing, draining."""
 
-import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from baseline_metrics.load_page import LoadPage
 from baseline_metrics.samples import Sample
-from stress_scenarios.histogram import Histogram
-from stress_scenarios.load_plan import ErrorClass, LoadOrder
-from stress_scenarios.load_run import LoadRun
-from stress_scenarios.loop_pulse import LoopPulse
-from stress_scenarios.messages import Drained, WindowReport
+from stress_scenarios.load_plan import Curve, ErrorClass, Thinking
 from stress_scenarios.scenario import Failed, Passed
 from tests.stress_scenarios.fake_engine import FakeEngine
+from tests.stress_scenarios.load_rig import max_s, permit, run_load
 from tests.stress_scenarios.orders import Operation, an_order, unpaced
-from tests.stress_scenarios.virtual_time import START_S, run_virtually
-
-FAR_AWAY_NS = 10**15
-
-
-@dataclass(slots=True)
-class Ran:
-    """A finished load: its closing report and all windows."""
-
-    drained: Drained
-    windows: list[WindowReport] = field(default_factory=list)
-
-    @property
-    def succeeded(self) -> int:
-        """Successes over all windows."""
-        return sum(operation.succeeded for window in self.windows for operation in window.operations)
-
-    @property
-    def response(self) -> Histogram:
-        """Response times of successes over all windows."""
-        merged = Histogram()
-        for window in self.windows:
-            for operation in window.operations:
-                merged.merge(Histogram.decode(operation.response_succeeded))
-        return merged
+from tests.stress_scenarios.virtual_time import START_S, jump
 
 
 @pytest.fixture
@@ -53,34 +24,6 @@ def page(tmp_path: Path) -> Iterator[LoadPage]:
     permit(page, 1.0)
     yield page
     page.close()
-
-
-def permit(page: LoadPage, share: float) -> None:
-    """Permit a share, with a lease far beyond any test."""
-    page.grant(lease_until_mono_ns=time.monotonic_ns() + FAR_AWAY_NS, share=share)
-
-
-def run_load(
-    page: LoadPage,
-    order: LoadOrder,
-    engine: FakeEngine,
-    *events: tuple[float, Callable[[LoadRun], None]],
-    start_s: float = START_S,
-) -> Ran:
-    """Run a load on virtual time; events happen at seconds after its start."""
-    windows: list[WindowReport] = []
-
-    async def work() -> Drained:
-        run = LoadRun(worker=0, order=order, engine=engine, page=page, next_sequence=lambda: 0, send=windows.append)
-        pulse = LoopPulse(lambda now_s, lag_s: run.turn(now_s, lag_s=lag_s))
-        for at_s, act in events:
-            asyncio.get_running_loop().call_at(start_s + at_s, act, run)
-        try:
-            return await run.run(start_s)
-        finally:
-            pulse.stop()
-
-    return Ran(run_virtually(work()), windows)
 
 
 def test_everything_requested_is_started_and_counted_once(page: LoadPage) -> None:
@@ -236,3 +179,77 @@ def test_a_bug_in_an_engine_ends_the_load_and_is_raised(page: LoadPage) -> None:
     with pytest.raises(ZeroDivisionError, match="our bug"):
         run_load(page, an_order(rate=10.0, hold_s=60.0), engine)
     assert len(engine.starts) == 4
+
+
+def test_a_window_says_how_much_was_in_flight_and_how_long_it_took(page: LoadPage) -> None:
+    """Two connections, one operation of 0.25 s a second each: half an operation in flight on average (Little's law)."""
+    gone = Failed(error=ErrorClass.RESET, message="gone")
+    engine = FakeEngine(takes_s=lambda _: 0.25, judge=lambda number: gone if number % 2 else Passed())
+    ran = run_load(page, an_order(connections=2, rate=1.0, hold_s=10.0), engine)
+    assert [window.in_flight_s for window in ran.windows] == pytest.approx([0.5] * 10, abs=1e-5)
+    assert [window.service_s_sum for window in ran.windows] == pytest.approx([0.5] * 10)
+
+
+def test_an_operation_over_several_windows_is_in_flight_in_each(page: LoadPage) -> None:
+    """Its service time counts where it ends, its presence where it is."""
+    ran = run_load(page, an_order(rate=0.1, hold_s=4.0), FakeEngine(takes_s=lambda _: 2.5))
+    assert [window.in_flight_s for window in ran.windows] == pytest.approx([1.0, 1.0, 0.5, 0.0], abs=1e-5)
+    assert [window.service_s_sum for window in ran.windows] == pytest.approx([0.0, 0.0, 2.5, 0.0])
+
+
+def test_a_slow_target_is_no_lag_of_ours(page: LoadPage) -> None:
+    """Operations that wait for their connection have long response times, and a schedule lag of nothing."""
+    ran = run_load(page, an_order(rate=2.0, hold_s=10.0), FakeEngine(takes_s=lambda n: 2.5 if n == 0 else 0.01))
+    assert ran.response.count_above_s(0.4) == 5
+    assert (ran.schedule_lag.count, ran.schedule_lag.max_s) == (20, Sample(value=0.0))
+
+
+def test_a_stall_of_our_own_loop_is_lag_of_ours(page: LoadPage) -> None:
+    """The loop stands still for 0.4 s: the start that was due meanwhile was that late, and its response time says so too."""
+    engine = FakeEngine()
+    ran = run_load(page, an_order(rate=10.0, hold_s=2.0), engine, (1.05, lambda _: jump(0.4)))
+    assert max_s(ran.schedule_lag) == pytest.approx(0.35, abs=1e-6)
+    assert max_s(ran.response) == pytest.approx(0.36, abs=1e-6)
+    assert max_s(ran.service) == pytest.approx(0.01, abs=1e-6)
+    assert ran.drained.operations_started == 20
+
+
+def test_figures_of_the_connections_are_those_of_this_load(page: LoadPage) -> None:
+    """What an engine counted before is not counted again: windows add up to the closing report."""
+    engine = FakeEngine()
+    counts = engine.connections
+    counts.bytes_sent = counts.reconnects = counts.redirects = counts.messages_sent = counts.messages_received = 1000
+
+    def send(_: object) -> None:
+        counts.bytes_sent += 7
+        counts.reconnects += 1
+        counts.redirects += 2
+        counts.messages_sent += 3
+        counts.messages_received += 4
+
+    ran = run_load(page, an_order(hold_s=3.0), engine, (0.5, send), (1.5, send))
+    drained = ran.drained
+    assert [window.bytes_sent for window in ran.windows] == [7, 7, 0]
+    assert [window.messages_sent for window in ran.windows] == [3, 3, 0]
+    assert [window.messages_received for window in ran.windows] == [4, 4, 0]
+    assert [window.reconnects for window in ran.windows] == [1, 1, 0]
+    assert (drained.bytes_sent, drained.messages_sent, drained.messages_received) == (14, 6, 8)
+    assert (drained.reconnects, drained.redirects) == (2, 4)
+
+
+def test_thinking_users_start_a_think_time_after_each_end(page: LoadPage) -> None:
+    """Operations of half a second and thoughts of half a second: one a second and connection, however many were asked for."""
+    order = replace(an_order(connections=3, hold_s=60.0), pace=Thinking(seconds_min=0.25, seconds_max=0.75))
+    ran = run_load(page, order, FakeEngine(takes_s=lambda _: 0.5))
+    assert ran.drained.operations_started == ran.drained.operations_requested == pytest.approx(180, abs=6)
+    assert ran.windows[-1].operations_due == ran.drained.operations_started
+    assert max_s(ran.response) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_connections_of_a_curved_ramp_come_as_the_curve_says(page: LoadPage) -> None:
+    """A conservative ramp of ten seconds: after half of it a quarter of the connections have started."""
+    order = replace(an_order(connections=100, rate=1.0, ramp_s=10.0, hold_s=1.0), ramp_curve=Curve.CONSERVATIVE)
+    ran = run_load(page, order, FakeEngine())
+    assert [window.connections_open for window in ran.windows][:10] == pytest.approx(
+        [second * second for second in range(1, 11)], abs=1
+    )

@@ -1,12 +1,16 @@
 """What a load test prints."""
 
+import dataclasses
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 
+from baseline_metrics.load_page import OperationCounts
 from stress_scenarios.histogram import Histogram
-from stress_scenarios.load_plan import ErrorClass
-from stress_scenarios.load_summary import SCHEMA_VERSION, LoadResult, LoadSummary, as_json, as_text
+from stress_scenarios.load_plan import Arrivals, ConstantRate, ErrorClass, Paced, Spacing, Unpaced
+from stress_scenarios.load_summary import SCHEMA_VERSION, Interrupted, LoadResult, LoadSummary, as_json, as_text, merged
 from stress_scenarios.messages import Drained, ErrorCount, OperationWindow, WindowReport
 from tests.stress_scenarios.orders import an_order
 
@@ -64,7 +68,10 @@ def drained(*, started: int, succeeded: int, failed: int) -> Drained:
     )
 
 
-def result(*windows: WindowReport, end: Drained | str) -> LoadResult:
+STOPPED = Interrupted(reason="stopped", counted=OperationCounts(started=5, succeeded=3, failed=1, bytes_received=100))
+
+
+def result(*windows: WindowReport, end: Drained | Interrupted) -> LoadResult:
     """A result of these windows."""
     summary = LoadSummary()
     for each in windows:
@@ -80,10 +87,11 @@ def test_windows_are_merged_and_outcomes_kept_apart() -> None:
         end=drained(started=4, succeeded=3, failed=1),
     )
     text = as_text(found)
-    assert "3 of 4 (75.00 %), 200 bytes" in text
+    assert "3 of 4 (75.00 %)\n" in text
+    assert "200 received" in text
     assert "2/s completed" in text
     assert "refused    connection refused" in text
-    rows = {line[:22].strip(): line[22:].split() for line in text.splitlines() if "ms" in line or " s " in line}
+    rows = {line[:17].strip(): line[17:].split() for line in text.splitlines() if "ms" in line or " s " in line}
     assert rows["response"][0] == "200.00"
     document = json.loads(json.dumps(as_json(found)))
     assert document["schema_version"] == SCHEMA_VERSION
@@ -109,12 +117,83 @@ def test_what_was_not_measured_is_not_there() -> None:
     [
         (drained(started=2, succeeded=2, failed=0), True),
         (drained(started=3, succeeded=2, failed=0), False),
-        ("stopped", False),
+        (STOPPED, False),
     ],
 )
-def test_only_a_whole_load_without_failures_passes(end: Drained | str, *, passed: bool) -> None:
+def test_only_a_whole_load_without_failures_passes(end: Drained | Interrupted, *, passed: bool) -> None:
     """An abandoned operation or an early end is no pass."""
     found = result(window(succeeded=(0.1, 0.2)), end=end)
     assert found.passed is passed
-    assert ("Interrupted" in as_text(found)) is isinstance(end, str)
-    assert ("interrupted" in json.dumps(as_json(found))) is isinstance(end, str)
+    assert ("Interrupted" in as_text(found)) is isinstance(end, Interrupted)
+    assert ("interrupted" in json.dumps(as_json(found))) is isinstance(end, Interrupted)
+
+
+def schema() -> dict[str, object]:
+    """The published schema of the JSON document."""
+    path = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "load-test.json"
+    document: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(document)
+    return document
+
+
+@pytest.mark.parametrize("end", [drained(started=3, succeeded=2, failed=1), STOPPED])
+@pytest.mark.parametrize(
+    "pace",
+    [
+        Paced(operations_per_s=2.0),
+        Unpaced(),
+        Arrivals(shape=ConstantRate(per_s=5.0), spacing=Spacing.POISSON, start_within_s=1.0, part=0, parts=1),
+    ],
+)
+def test_the_document_is_as_its_schema_says(end: Drained | Interrupted, pace: Paced | Unpaced | Arrivals) -> None:
+    """Every model, interrupted or not; a key that the schema does not know would be refused."""
+    found = result(window(succeeded=(0.1, 0.2), failed=(1.0,)), end=end)
+    found = dataclasses.replace(found, order=dataclasses.replace(found.order, pace=pace))
+    document = json.loads(json.dumps(as_json(found)))
+    jsonschema.validate(document, schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**document, "unknown_key": 1}, schema())
+
+
+def test_both_latencies_have_their_tails() -> None:
+    """p90 and p99.9 stand beside the others, in the text as in the document."""
+    found = result(window(succeeded=tuple(n / 1000 for n in range(1, 1001))), end=STOPPED)
+    document = json.loads(json.dumps(as_json(found)))
+    for name in ("response", "service"):
+        assert list(document["latency_s"][name]) == ["mean", "p50", "p90", "p95", "p99", "p99.9", "max"]
+        assert document["latency_s"][name]["p99.9"] == pytest.approx(0.999, rel=0.004)
+    lines = as_text(found).splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert any(line.split() == ["Latency", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"] for line in lines)
+
+
+def test_the_cost_of_an_operation_is_the_generators_cpu_over_all_that_ended() -> None:
+    """Failures cost as well."""
+    found = result(window(succeeded=(0.1,), failed=(0.2,)), window(succeeded=(0.1, 0.1)), end=STOPPED)
+    document = json.loads(json.dumps(as_json(found)))
+    assert document["generator"]["cpu_s_per_operation"] == pytest.approx(0.2 / 4)
+    assert "50000.0 us of CPU per operation" in as_text(found)
+
+
+def test_an_interrupted_load_says_what_was_in_flight() -> None:
+    """Started is succeeded, failed and in flight, from the pages and not from the windows."""
+    found = result(window(succeeded=(0.1,)), end=STOPPED)
+    assert "5 started, 3 succeeded, 1 failed, 1 in flight" in as_text(found)
+    document = json.loads(json.dumps(as_json(found)))
+    assert document["counted"] == {"started": 5, "succeeded": 3, "failed": 1, "in_flight": 1}
+
+
+def test_a_dropped_arrival_is_no_pass() -> None:
+    """What was asked for and not sent is no success."""
+    end = dataclasses.replace(drained(started=2, succeeded=2, failed=0), operations_dropped=1)
+    assert not result(window(succeeded=(0.1, 0.2)), end=end).passed
+
+
+def test_the_ends_of_several_workers_are_one() -> None:
+    """Counts add up; the load lasted from the first start to the last end."""
+    one = drained(started=2, succeeded=1, failed=1)
+    other = dataclasses.replace(one, worker=1, first_start_mono_s=9.0, last_end_mono_s=13.0, bytes_sent=7)
+    both = merged([one, other])
+    assert (both.operations_started, both.operations_failed, both.bytes_sent) == (4, 2, 7)
+    assert (both.first_start_mono_s, both.last_end_mono_s) == (9.0, 13.0)
+    assert both.connections_peak == 2

@@ -1,21 +1,48 @@
 """Orders one after another, and orders that make no sense, on virtual time."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import HIDDEN, forget_secrets
-from stress_scenarios.load_plan import ErrorClass, HeaderField
+from stress_scenarios.load_plan import (
+    Arrivals,
+    ConstantRate,
+    ErrorClass,
+    HeaderField,
+    LoadOrder,
+    RateShape,
+    ReplayRate,
+    Spacing,
+    Thinking,
+)
 from stress_scenarios.load_run import LoadRun
-from stress_scenarios.messages import Drained, Go, Leave, Order, Prepare, Prepared, Release, Report, WindowReport
-from stress_scenarios.order_service import ORDERS_WAITING_MAX, OrderError, OrderService
+from stress_scenarios.messages import (
+    Adjust,
+    Continue,
+    Drained,
+    Go,
+    Hold,
+    Leave,
+    Order,
+    Prepare,
+    Prepared,
+    Release,
+    Report,
+    WindowReport,
+)
+from stress_scenarios.order_service import CONNECTIONS_MAX, HOLD_S_MAX, ORDERS_WAITING_MAX, OrderError, OrderService
 from stress_scenarios.scenario import Failed
+from stress_scenarios.sleepers import LoopTimer
 from tests.stress_scenarios.fake_engine import FakeEngine
 from tests.stress_scenarios.orders import Operation, an_order
 from tests.stress_scenarios.virtual_time import START_S, run_virtually
@@ -45,11 +72,16 @@ def serve(page: LoadPage, *timed: tuple[float, Order], engine: FakeEngine | None
 
     async def work() -> None:
         chosen = engine or FakeEngine()
-        make_run = partial(LoadRun, worker=2, engine=chosen, page=page)
+        make_run = partial(LoadRun, worker=2, engine=chosen, page=page, make_timer=LoopTimer)
         service = OrderService(worker=2, engine=chosen, make_run=make_run, page=page, send=reports.append)
         loop = asyncio.get_running_loop()
-        for at_s, order in timed:
-            loop.call_at(START_S + at_s, service.accept, order)
+
+        def accept_all(orders: list[Order]) -> None:
+            for order in orders:
+                service.accept(order)
+
+        for at_s, together in groupby(timed, key=itemgetter(0)):
+            loop.call_at(START_S + at_s, accept_all, [order for _, order in together])
         await service.serve()
 
     run_virtually(work())
@@ -93,7 +125,7 @@ def test_the_heartbeat_goes_on_with_and_without_load(page: LoadPage) -> None:
 
     async def work() -> None:
         engine = FakeEngine()
-        make_run = partial(LoadRun, worker=2, engine=engine, page=page)
+        make_run = partial(LoadRun, worker=2, engine=engine, page=page, make_timer=LoopTimer)
         service = OrderService(worker=2, engine=engine, make_run=make_run, page=page, send=lambda _: None)
         loop = asyncio.get_running_loop()
         service.accept(Prepare(order=an_order(hold_s=1.0)))
@@ -143,6 +175,17 @@ GONE = (0.1, Go(segment=0, start_mono_s=START_S + 0.2))
         ((PREPARED, GONE, (0.3, Prepare(order=an_order(segment=1)))), "while segment 0 runs"),
         ((PREPARED, GONE, (0.3, Release(segment=1))), "Release of segment 1"),
         (((0.0, Release(segment=0)),), "Release of segment 0"),
+        (((0.0, Hold(segment=0)),), "Hold of segment 0, which does not run"),
+        ((PREPARED, (0.1, Hold(segment=0))), "Hold of segment 0, which does not run"),
+        ((PREPARED, (0.1, Adjust(segment=0, operations_per_s=1.0, connections=1))), "Adjust of segment 0"),
+        ((PREPARED, GONE, (0.3, Continue(segment=1))), "Continue of segment 1, which does not run"),
+        ((PREPARED, GONE, (0.3, Adjust(segment=0, operations_per_s=0.0, connections=1))), "must be above 0"),
+        ((PREPARED, GONE, (0.3, Adjust(segment=0, operations_per_s=math.nan, connections=1))), "to nan operations"),
+        ((PREPARED, GONE, (0.3, Adjust(segment=0, operations_per_s=1.0, connections=-1))), "to -1 connections"),
+        (
+            (PREPARED, GONE, (0.3, Adjust(segment=0, operations_per_s=1.0, connections=CONNECTIONS_MAX + 1))),
+            "to 65536 connections",
+        ),
         (tuple((0.0, Release(segment=0)) for _ in range(ORDERS_WAITING_MAX + 1)), "orders wait"),
     ],
 )
@@ -154,10 +197,30 @@ def test_an_order_that_does_not_fit_the_state_ends_the_service(
         serve(page, *orders)
 
 
+def arriving(
+    shape: RateShape | None = None, *, start_within_s: float = 1.0, part: int = 0, parts: int = 1
+) -> LoadOrder:
+    """An order of an open model, ten a second."""
+    pace = Arrivals(
+        shape=shape or ConstantRate(per_s=10.0),
+        spacing=Spacing.EVEN,
+        start_within_s=start_within_s,
+        part=part,
+        parts=parts,
+    )
+    return replace(an_order(connections=5, hold_s=10.0), pace=pace)
+
+
 @pytest.mark.parametrize(
     ("order", "complaint"),
     [
         (replace(an_order(), operations=()), "0 operations"),
+        (arriving(ConstantRate(per_s=-1.0)), "rate is -1"),
+        (arriving(part=1), "part 1 of 1"),
+        (arriving(start_within_s=0.0), "start within 0.0 s"),
+        (arriving(ReplayRate(path="/no/such/times.csv", sha256="")), "/no/such/times.csv cannot be read"),
+        (replace(an_order(), pace=Thinking(seconds_min=2.0, seconds_max=1.0)), "think times from 2.0 s to 1.0 s"),
+        (an_order(connections=CONNECTIONS_MAX + 1), "65536 connections"),
         (an_order(*[Operation()] * (OPERATIONS_MAX + 1)), "65 operations"),
         (an_order(connections=0), "connections"),
         (an_order(connections=2, connections_total=1), "connections"),
@@ -174,6 +237,79 @@ def test_an_order_that_makes_no_sense_ends_the_service(page: LoadPage, order: ob
     assert isinstance(order, type(an_order()))
     with pytest.raises(OrderError, match=complaint):
         serve(page, (0.0, Prepare(order=order)))
+
+
+BEGIN = ((0.0, Prepare(order=arriving())), (0.1, Go(segment=0, start_mono_s=START_S + 1.0)))
+
+
+def drained_of(reports: list[Report]) -> Drained:
+    """The one closing report."""
+    (drained,) = [report for report in reports if isinstance(report, Drained)]
+    return drained
+
+
+def test_a_running_load_is_changed_held_and_let_go_on(page: LoadPage, no_backstop: list[float]) -> None:
+    """Five seconds at ten a second, three of nothing, five at forty; the kernel's alarm follows the hold."""
+    reports = serve(
+        page,
+        *BEGIN,
+        (6.0, Hold(segment=0)),
+        (9.0, Continue(segment=0)),
+        (9.0, Adjust(segment=0, operations_per_s=40.0, connections=9)),
+        (20.0, Leave()),
+    )
+    drained = drained_of(reports)
+    assert (drained.operations_started, drained.operations_requested) == (250, 250)
+    assert drained.last_end_mono_s - START_S == pytest.approx(14.0, abs=0.05)
+    lasts_s = 0.9 + 10.0 + 2.0 + 60.0
+    assert no_backstop == pytest.approx([lasts_s, lasts_s - 5.9 + HOLD_S_MAX, lasts_s - 5.9, 0.0], abs=0.01)
+
+
+def test_orders_that_come_together_are_carried_out_in_their_order(page: LoadPage) -> None:
+    """A Hold right behind its Go holds the load before it begins."""
+    reports = serve(
+        page,
+        BEGIN[0],
+        (0.1, Go(segment=0, start_mono_s=START_S + 0.2)),
+        (0.1, Hold(segment=0)),
+        (5.0, Continue(segment=0)),
+        (20.0, Leave()),
+    )
+    drained = drained_of(reports)
+    assert drained.operations_started == 100
+    assert drained.first_start_mono_s - START_S == pytest.approx(5.05, abs=0.01)
+
+
+def test_changes_that_cross_the_end_of_a_load_are_no_fault(page: LoadPage) -> None:
+    """They come too late, as a Release may."""
+    reports = serve(
+        page,
+        *BEGIN,
+        *((15.0, order(segment=0)) for order in (Hold, Continue)),
+        (15.0, Adjust(segment=0, operations_per_s=1.0, connections=1)),
+        (16.0, Leave()),
+    )
+    assert drained_of(reports).operations_started == 100
+
+
+@pytest.mark.parametrize(("again_s", "ends"), [(9.9, False), (10.5, True)])
+def test_a_load_cannot_be_held_for_ever(
+    page: LoadPage, monkeypatch: pytest.MonkeyPatch, again_s: float, *, ends: bool
+) -> None:
+    """All holds of a segment together have a bound; beyond it the segment ends, and the worker stays."""
+    monkeypatch.setattr("stress_scenarios.order_service.HOLD_S_MAX", 60.0)
+    reports = serve(
+        page,
+        *BEGIN,
+        (2.0, Hold(segment=0)),
+        (52.0, Continue(segment=0)),
+        (53.0, Hold(segment=0)),
+        (53.0 + again_s, Continue(segment=0)),
+        (100.0, Leave()),
+    )
+    drained = drained_of(reports)
+    assert drained.operations_started == (20 if ends else 100)
+    assert drained.operations_requested == 100
 
 
 def test_the_most_operations_that_a_page_has_room_for_are_accepted(page: LoadPage) -> None:

@@ -2,22 +2,27 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stress_scenarios.load_plan import LoadOrder, Paced
+from stress_scenarios.load_plan import Curve, LoadOrder, Paced, Thinking
 from stress_scenarios.pacing import (
     EasedTime,
     Grid,
     PacedSchedule,
     RequestedByTarget,
     RequestedCount,
+    ThinkingSchedule,
     UnpacedSchedule,
     connection_grid,
+    connection_schedule,
     connection_start_s,
+    joining_place,
+    joining_schedule,
     operations_requested,
 )
 from tests.stress_scenarios.orders import an_order, unpaced
@@ -34,6 +39,13 @@ def test_connections_start_evenly_over_the_ramp() -> None:
     """Connection i of n starts at ramp * i / n, counted over all workers."""
     order = an_order(connections=2, connection_offset=2, connections_total=4, ramp_s=60.0, hold_s=540.0)
     assert [connection_start_s(order, connection) for connection in range(2)] == [30.0, 45.0]
+
+
+def test_connections_start_as_the_curve_reaches_their_share() -> None:
+    """A conservative ramp has a quarter of its connections at half its time."""
+    order = replace(an_order(connections=4, ramp_s=60.0), ramp_curve=Curve.CONSERVATIVE)
+    starts = [connection_start_s(order, connection) for connection in range(4)]
+    assert starts == pytest.approx([0.0, 30.0, 60.0 * math.sqrt(0.5), 60.0 * math.sqrt(0.75)])
 
 
 @pytest.mark.parametrize(
@@ -215,5 +227,104 @@ def test_an_unpaced_connection_works_for_its_share_of_the_time() -> None:
     schedule.note_operation(started_mono_s=0.0, ended_mono_s=1.0)
     time.set_share(now_mono_s=1.0, share=0.25)
     assert schedule.next_start_mono_s(1.0) == 4.0
+    time.set_share(now_mono_s=1.0, share=0.0)
+    assert schedule.next_start_mono_s(1.0) == math.inf
+
+
+# Another pace while the load runs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "next_s"), [(1.0, 3.0), (2.0, 2.875), (0.5, 3.25), (100.0, 2.7525)])
+def test_a_changed_pace_keeps_the_place_in_the_interval(rate: float, next_s: float) -> None:
+    """A quarter of the interval was left, and a quarter of the new one is."""
+    schedule = schedule_of(EasedTime(start_mono_s=0.0))
+    for step in range(3):
+        schedule.note_operation(started_mono_s=step, ended_mono_s=step)
+    schedule.adjust(2.75, operations_per_s=rate, end_s=10.0)
+    assert schedule.next_start_mono_s(2.75) == pytest.approx(next_s)
+    starts = started_until(schedule, now_s=2.75, end_s=20.0, takes_s=0.0)
+    assert len(starts) == math.ceil((10.0 - next_s) * rate - 1e-6)
+
+
+def test_a_changed_pace_forgets_lateness() -> None:
+    """A connection that is five behind makes no burst of five at the new pace."""
+    schedule = schedule_of(EasedTime(start_mono_s=0.0))
+    schedule.note_operation(started_mono_s=0.0, ended_mono_s=6.2)
+    schedule.adjust(6.2, operations_per_s=10.0, end_s=100.0)
+    starts = started_until(schedule, now_s=6.2, end_s=7.2, takes_s=0.0)
+    assert len(starts) == pytest.approx(10, abs=1)
+
+
+def test_a_connection_that_has_not_begun_keeps_its_start() -> None:
+    """The ramp goes on at another pace."""
+    order = an_order(connections=2, rate=1.0, ramp_s=20.0, hold_s=10.0)
+    schedule = connection_schedule(order, 1, EasedTime(start_mono_s=0.0))
+    assert isinstance(schedule, PacedSchedule)
+    schedule.adjust(5.0, operations_per_s=4.0, end_s=30.0)
+    assert schedule.next_start_mono_s(5.0) == 10.0
+
+
+def test_joining_connections_spread_over_an_interval() -> None:
+    """Four that join at two a second begin an eighth of a second apart."""
+    order = an_order(connections=1, rate=1.0, hold_s=60.0)
+    load_time = EasedTime(start_mono_s=100.0)
+    starts = [
+        joining_schedule(
+            order, 1 + number, load_time, now_mono_s=110.0, operations_per_s=2.0, place=joining_place(number, 4)
+        ).next_start_mono_s(110.0)
+        for number in range(4)
+    ]
+    assert starts == pytest.approx([110.0625, 110.1875, 110.3125, 110.4375])
+    assert joining_schedule(
+        unpaced(order), 1, load_time, now_mono_s=110.0, operations_per_s=2.0, place=0.5
+    ).next_start_mono_s(110.0) == pytest.approx(110.0)
+
+
+# Think time ---------------------------------------------------------------------------------------------------------
+
+
+def thinking(time: EasedTime, *, place: float = 0.3, seconds: tuple[float, float] = (1.0, 3.0)) -> ThinkingSchedule:
+    """A connection that thinks one to three seconds."""
+    pace = Thinking(seconds_min=seconds[0], seconds_max=seconds[1])
+    return ThinkingSchedule(0.0, time, pace=pace, place=place)
+
+
+def test_the_next_start_is_a_think_time_after_the_end() -> None:
+    """However long the operation took; think times lie in their range, with its mean over few of them."""
+    schedule = thinking(EasedTime(start_mono_s=10.0))
+    assert schedule.next_start_mono_s(10.0) == 10.0
+    now_s, thought = 10.0, []
+    for _ in range(50):
+        ended_s = now_s + 7.0
+        schedule.note_operation(started_mono_s=now_s, ended_mono_s=ended_s)
+        now_s = schedule.next_start_mono_s(ended_s)
+        assert schedule.next_start_mono_s(now_s) == now_s
+        thought.append(now_s - ended_s)
+    assert 1.0 <= min(thought) < 1.1
+    assert 2.9 < max(thought) < 3.0
+    assert sum(thought) / 50 == pytest.approx(2.0, abs=0.03)
+
+
+def test_connections_think_differently() -> None:
+    """They do not fall into step, and the same order thinks the same again."""
+    order = replace(an_order(connections=3), pace=Thinking(seconds_min=0.0, seconds_max=1.0))
+
+    def first_thought(connection: int) -> float:
+        schedule = connection_schedule(order, connection, EasedTime(start_mono_s=0.0))
+        schedule.note_operation(started_mono_s=0.0, ended_mono_s=1.0)
+        return schedule.next_start_mono_s(1.0) - 1.0
+
+    assert len({round(first_thought(connection), 3) for connection in range(3)}) == 3
+    assert first_thought(1) == first_thought(1)
+    assert operations_requested(order) == RequestedByTarget()
+
+
+def test_an_eased_connection_thinks_longer() -> None:
+    """At one quarter, two seconds of work and thought are followed by six of rest; at 0 by no end of it."""
+    time = EasedTime(start_mono_s=0.0)
+    schedule = thinking(time, seconds=(1.0, 1.0))
+    schedule.note_operation(started_mono_s=0.0, ended_mono_s=1.0)
+    time.set_share(now_mono_s=1.0, share=0.25)
+    assert schedule.next_start_mono_s(1.0) == pytest.approx(8.0)
     time.set_share(now_mono_s=1.0, share=0.0)
     assert schedule.next_start_mono_s(1.0) == math.inf

@@ -64,3 +64,19 @@ def test_the_backstop_ends_a_process_that_hangs() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=30, check=False)
     assert ended.returncode == -14
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("soft", "hard"), [(64, 128), (128, 128)])
+def test_a_load_process_takes_all_descriptors_that_it_may_have(soft: int, hard: int) -> None:
+    """The soft limit becomes the hard one; where it is that already, nothing happens."""
+    code = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "from stress_scenarios.process_start import raise_descriptor_limit\n"
+        "raise_descriptor_limit()\n"
+        "raise_descriptor_limit()\n"
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30, check=True)
+    assert ended.stdout.split() == [str(hard).encode()] * 2

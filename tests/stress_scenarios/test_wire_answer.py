@@ -7,7 +7,8 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stress_scenarios.engines.engine import ConnectionCounts
+from stress_scenarios.engines.client_tls import NO_TLS
+from stress_scenarios.engines.engine import Answer, ConnectionCounts
 from stress_scenarios.engines.wire_answer import AnswerReader, Progress
 from stress_scenarios.engines.wire_connection import Circuit, Endpoint, WireConnection, WireTimeouts
 from stress_scenarios.engines.wire_request import PASSED, WireRequest, compile_request, origin_of
@@ -64,9 +65,10 @@ class FakeOwner:
         self.connection.rest()
         self.ends.append((PASSED, bytes_received))
 
-    def ended(self, judgement: AnswerJudgement, bytes_received: int, cookies: list[bytes]) -> None:
+    def ended(self, outcome: AnswerJudgement | Answer, bytes_received: int, cookies: list[str]) -> None:
         """Note a parsed answer."""
-        self.ends.append((judgement, bytes_received))
+        assert not isinstance(outcome, Answer)
+        self.ends.append((outcome, bytes_received))
 
     def broken(self, error: Exception) -> None:
         """Fail the test."""
@@ -94,7 +96,7 @@ def ends_of(stream: list[tuple[bytes, tuple[int, ...]]], *, wanted: tuple[bytes,
     async def work() -> FakeOwner:
         owner = FakeOwner(remembers=remembers)
         circuit = Circuit(
-            endpoint=Endpoint(address="127.0.0.1", port=9, tls=None, host="127.0.0.1"),
+            endpoint=Endpoint(address="127.0.0.1", port=9, tls=NO_TLS, host="127.0.0.1"),
             response_bytes_max=1000,
             timeouts=WireTimeouts(),
             shortest_timeout_s=1.0,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stress_scenarios.engines.engine import EngineError, Exchange
-from stress_scenarios.engines.wire_connection import SWEEP_S_MAX, WireTimeouts
+from stress_scenarios.engines.wire_connection import SWEEP_S_MAX
 from stress_scenarios.engines.wire_engine import WireEngine
 from stress_scenarios.load_plan import ErrorClass, HeaderField, TextBody
 from stress_scenarios.scenario import Failed, Passed
@@ -21,7 +21,6 @@ from tests.stress_scenarios.rude_servers import (
     flood,
     hang,
     read_head,
-    reset,
     saying,
     saying_once,
     serving,
@@ -29,13 +28,13 @@ from tests.stress_scenarios.rude_servers import (
 from tests.stress_scenarios.wire_rig import (
     CHUNKED,
     LOOPS,
+    MISBEHAVIOUR,
     OK,
     Run,
     against,
     failed_with,
     perform_all,
     prepared,
-    speak_first,
 )
 from tests.support.servers import HttpServer, NginxServer
 
@@ -163,39 +162,14 @@ def test_a_redirect_is_an_answer_and_is_not_followed(run: Run[Any]) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
     exchanges, engine = run(against(saying(moved), Operation(expected_status=(302,)), times=3))
     assert [exchange.judgement for exchange in exchanges] == [Passed()] * 3
-    assert (engine.connections.opened, engine.redirects) == (1, 3)
-
-
-async def silent_after_half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Begin an answer and never go on."""
-    await read_head(reader)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
-    await hang(reader, writer)
+    assert (engine.connections.opened, engine.connections.redirects) == (1, 3)
 
 
 @LOOPS
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (saying_once(b""), ErrorClass.RESET),
-        (saying_once(b"HTTP/1.1 200 OK\r\nContent-Le"), ErrorClass.RESET),
-        (saying_once(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), ErrorClass.RESET),
-        (saying_once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), ErrorClass.RESET),
-        (reset, ErrorClass.RESET),
-        (saying_once(b"\x00\x01garbage\r\n\r\n\x02"), ErrorClass.PROTOCOL),
-        (saying_once(b"SSH-2.0-OpenSSH_9.2\r\n"), ErrorClass.PROTOCOL),
-        (speak_first, ErrorClass.PROTOCOL),
-        (saying_once(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n"), ErrorClass.PROTOCOL),
-        (saying_once(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000), ErrorClass.PROTOCOL),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhello"), ErrorClass.PROTOCOL),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n"), ErrorClass.PROTOCOL),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), ErrorClass.PROTOCOL),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), ErrorClass.PROTOCOL),
-        (hang, ErrorClass.TIMEOUT),
-        (silent_after_half_a_head, ErrorClass.TIMEOUT),
-        (drip, ErrorClass.TIMEOUT),
-        (flood, ErrorClass.TOO_LARGE),
-        (saying_once(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"), ErrorClass.TOO_LARGE),
+        *MISBEHAVIOUR,
         (saying_once(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), ErrorClass.STATUS),
     ],
 )
@@ -314,7 +288,7 @@ def test_a_timeout_is_never_early_and_late_by_no_more_than_a_sweep(run: Run[Any]
 )
 def test_the_first_byte_has_a_limit_of_its_own(run: Run[Any], answer: Answer, words: str) -> None:
     """An answer that has begun may take until the operation's own timeout."""
-    (exchange,), _ = run(against(answer, Operation(timeout_s=0.6), timeouts=WireTimeouts(first_byte_s=0.1)))
+    (exchange,), _ = run(against(answer, Operation(timeout_s=0.6), first_byte_s_max=0.1))
     assert exchange.judgement == Failed(error=ErrorClass.TIMEOUT, message=words)
 
 
@@ -334,7 +308,8 @@ def test_connecting_has_a_limit_of_its_own(run: Run[Exchange]) -> None:
                 filler.connect_ex(("127.0.0.1", port))
                 fillers.append(filler)
             try:
-                engine = prepared(an_order(Operation(timeout_s=2.0), port=port), WireTimeouts(connect_s=0.1))
+                order = an_order(Operation(timeout_s=2.0), port=port)
+                engine = prepared(replace(order, target=replace(order.target, connect_s_max=0.1)))
                 (exchange,) = await perform_all(engine, [0])
                 assert (engine.connections.opened, engine.connections.open) == (0, 0)
                 return exchange

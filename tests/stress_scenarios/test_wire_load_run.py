@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -19,111 +18,22 @@ import uvloop
 from baseline_metrics.load_page import LoadPage
 from stress_scenarios.engines.wire_alarm import NEVER_US, Alarm
 from stress_scenarios.engines.wire_connection import now_us
-from stress_scenarios.engines.wire_engine import WireEngine
 from stress_scenarios.engines.wire_load_run import WireLoadRun
-from stress_scenarios.histogram import Histogram
-from stress_scenarios.load_plan import ErrorClass, LoadOrder
-from stress_scenarios.loop_pulse import LoopPulse
-from stress_scenarios.messages import Drained, WindowReport
-from stress_scenarios.scenario import ready_requests
+from stress_scenarios.load_plan import ErrorClass
 from tests.stress_scenarios.orders import Operation, an_order, unpaced
-from tests.stress_scenarios.rude_servers import Answer, hang, read_head, saying, saying_once, serving
+from tests.stress_scenarios.rude_servers import hang, read_head, saying, saying_once
+from tests.stress_scenarios.wire_load_rig import LEAD_S, counting, make_load, permit, permitting_page, run_load
+from tests.stress_scenarios.wire_rig import OK
 from tests.support.servers import NginxServer
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-FAR_AWAY_NS = 10**15
-LEAD_S = 0.02
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(slots=True)
-class Ran:
-    """A finished load: its closing report and all windows."""
-
-    drained: Drained
-    engine: WireEngine
-    windows: list[WindowReport] = field(default_factory=list)
-
-    def total(self, what: str) -> int:
-        """A count over all operations of all windows."""
-        return sum(getattr(operation, what) for window in self.windows for operation in window.operations)
-
-    def merged(self, which: str) -> Histogram:
-        """A histogram over all operations of all windows."""
-        merged = Histogram()
-        for window in self.windows:
-            for operation in window.operations:
-                merged.merge(Histogram.decode(getattr(operation, which)))
-        return merged
-
-    def check_against(self, page: LoadPage, operations: int = 1) -> None:
-        """Page, windows and closing report agree on every count."""
-        counts = [page.operation(index) for index in range(operations)]
-        drained = self.drained
-        assert sum(each.started for each in counts) == drained.operations_started
-        assert sum(each.succeeded for each in counts) == drained.operations_succeeded == self.total("succeeded")
-        assert sum(each.failed for each in counts) == drained.operations_failed == self.total("failed")
-        assert sum(each.bytes_received for each in counts) == sum(window.bytes_received for window in self.windows)
-        assert self.merged("response_succeeded").count == drained.operations_succeeded
-        assert self.merged("service_succeeded").count == drained.operations_succeeded
-        assert self.merged("response_failed").count == drained.operations_failed
-        assert sum(error.count for window in self.windows for error in window.errors) == drained.operations_failed
-        assert self.engine.connections.open == 0
 
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[LoadPage]:
     """A page with a lease that lasts, at full share."""
-    page = LoadPage(str(tmp_path / "page"), create=True)
-    permit(page, 1.0)
-    yield page
-    page.close()
-
-
-def permit(page: LoadPage, share: float) -> None:
-    """Permit a share, with a lease far beyond any test."""
-    page.grant(lease_until_mono_ns=time.monotonic_ns() + FAR_AWAY_NS, share=share)
-
-
-async def make_load(page: LoadPage, order: LoadOrder, *events: tuple[float, Callable[[WireLoadRun], None]]) -> Ran:
-    """Run a load; events happen at seconds after its start."""
-    engine = WireEngine()
-    engine.prepare(target=order.target, requests=ready_requests(order), response_bytes_max=order.response_bytes_max)
-    windows: list[WindowReport] = []
-    run = WireLoadRun(worker=0, order=order, engine=engine, page=page, next_sequence=lambda: 0, send=windows.append)
-    pulse = LoopPulse(lambda now_s, lag_s: run.turn(now_s, lag_s=lag_s))
-    timers = [asyncio.get_running_loop().call_later(LEAD_S + at_s, act, run) for at_s, act in events]
-    try:
-        return Ran(await run.run(time.monotonic() + LEAD_S), engine, windows)
-    finally:
-        pulse.stop()
-        for timer in timers:
-            timer.cancel()
-
-
-def run_load(
-    page: LoadPage, order: LoadOrder, answer: Answer, *events: tuple[float, Callable[[WireLoadRun], None]]
-) -> Ran:
-    """Run a load against a small server of this loop."""
-
-    async def work() -> Ran:
-        async with serving(answer) as port:
-            return await make_load(page, replace(order, target=an_order(port=port).target), *events)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work())
-
-
-def counting(starts: list[float]) -> Answer:
-    """Answer every request, and note when it came."""
-
-    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await read_head(reader)
-            starts.append(time.monotonic())
-            writer.write(OK)
-
-    return speak
+    with permitting_page(tmp_path) as page:
+        yield page
 
 
 def test_everything_requested_is_started_and_counted_once(page: LoadPage) -> None:
@@ -151,7 +61,7 @@ def test_an_unpaced_load_goes_as_fast_as_the_target_and_counts_all(page: LoadPag
 
 def test_the_mix_is_exact(page: LoadPage) -> None:
     """Weights 3 and 1 give three quarters and one quarter."""
-    order = an_order(Operation(weight=3.0), Operation(path="/b", weight=1.0), connections=3, rate=40.0, hold_s=1.0)
+    order = an_order(Operation(weight=3.0), Operation(path="/b", weight=1.0), connections=3, rate=80.0, hold_s=0.5)
     ran = run_load(page, order, saying(OK))
     assert (page.operation(0).started, page.operation(1).started) == (90, 30)
     ran.check_against(page, operations=2)
@@ -224,7 +134,7 @@ def test_a_session_keeps_its_cookies_without_coroutines_too(page: LoadPage) -> N
 def test_the_permitted_share_is_the_share_that_is_made(page: LoadPage, share: float, expected: int) -> None:
     """What is requested stays the plan's, eased or not."""
     permit(page, share)
-    ran = run_load(page, an_order(connections=2, rate=50.0, per_session=1000, hold_s=1.0), saying(OK))
+    ran = run_load(page, an_order(connections=4, rate=50.0, per_session=1000, hold_s=0.5), saying(OK))
     assert ran.drained.operations_requested == 100
     assert ran.drained.operations_started == pytest.approx(expected, abs=3)
     ran.check_against(page)
@@ -240,7 +150,7 @@ def test_an_unpaced_load_is_eased_as_well(page: LoadPage) -> None:
             writer.write(OK)
 
     permit(page, 0.5)
-    ran = run_load(page, unpaced(an_order(per_session=1000, hold_s=1.0)), slow)
+    ran = run_load(page, unpaced(an_order(connections=2, per_session=1000, hold_s=0.5)), slow)
     assert 25 <= ran.drained.operations_started <= 50
     ran.check_against(page)
 
@@ -258,8 +168,8 @@ def test_a_share_of_zero_takes_effect_within_20_ms(page: LoadPage, *, paced: boo
 
         return act
 
-    order = an_order(connections=4, rate=100.0, per_session=1000, hold_s=1.0)
-    events = ((0.3, change(0.0)), (0.7, change(1.0)))
+    order = an_order(connections=4, rate=100.0, per_session=1000, hold_s=0.5)
+    events = ((0.15, change(0.0)), (0.35, change(1.0)))
     ran = run_load(page, order if paced else unpaced(order), counting(starts), *events)
     stopped_s, resumed_s = changed
     assert not [start_s for start_s in starts if stopped_s + 0.02 < start_s < resumed_s]

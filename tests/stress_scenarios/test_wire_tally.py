@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from baseline_metrics.load_page import LoadPage
 from stress_scenarios.engines.wire_tally import TABLE_US, DenseHistogram, OperationTally
+from stress_scenarios.engines.wire_windows import InFlight
 from stress_scenarios.histogram import VALUE_US_MAX, Histogram
 
 DURATIONS = st.lists(
@@ -39,6 +40,10 @@ def test_a_dense_histogram_is_the_histogram(windows: list[list[int]]) -> None:
         emptied = Histogram()
         dense.empty_into(emptied)
         assert emptied.encode() == recorded(values).encode()
+        dense.record_zeros(2)
+        dense.record_zeros(0)
+        dense.empty_into(emptied)
+        assert emptied.encode() == recorded([*values, 0, 0]).encode()
         assert not any(dense.counts)
 
 
@@ -70,6 +75,16 @@ def test_a_tally_goes_on_where_the_page_stands(page: LoadPage) -> None:
     assert (counts.started, counts.succeeded, counts.failed, counts.bytes_received) == (4, 2, 2, 214)
 
 
+def test_starts_that_nobody_noted_are_told_once(page: LoadPage) -> None:
+    """The fast path raises one number for a start; what it leaves out is asked for at each window's end."""
+    tally = OperationTally(0, page)
+    for expected in (3, 0, 2):
+        tally.count_started()
+        tally.started += expected
+        assert tally.unnoted_since_last() == expected
+    assert tally.unnoted_since_last() == 0
+
+
 def test_response_time_counts_from_the_intended_start(page: LoadPage) -> None:
     """A start that was late by 5 us makes the response, not the service, that much longer."""
     tally = OperationTally(0, page)
@@ -79,3 +94,19 @@ def test_response_time_counts_from_the_intended_start(page: LoadPage) -> None:
     tally.empty_into(response=response, service=service)
     assert response == recorded([10, 25])
     assert service == recorded([10, 20])
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 1000), st.sampled_from([1, -1])), max_size=30), cut=st.integers(1, 5))
+def test_the_integral_of_flights_is_the_sum_of_their_times(changes: list[tuple[int, int]], cut: int) -> None:
+    """Wherever windows cut it: what flies counts for as long as it flies."""
+    flights = InFlight(1_000_000)
+    at_us, flying, expected, told = 1_000_000, 0, 0, 0
+    for number, (passed_us, by) in enumerate(changes):
+        expected += flying * passed_us
+        at_us += passed_us
+        flights.change(at_us, by)
+        flying += by
+        if number % cut == 0:
+            told += flights.area_until(at_us)
+    assert told + flights.area_until(at_us + 7) == expected + 7 * flying
+    assert flights.area_until(at_us + 7) == 0

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from stress_scenarios.engines.engine import EngineError, Exchange
+from stress_scenarios.engines.engine import Answer, EngineError, Exchange
 from stress_scenarios.engines.wire_engine import WireEngine
 from stress_scenarios.load_plan import ErrorClass
-from stress_scenarios.scenario import Passed
+from stress_scenarios.scenario import Passed, ready_requests
 from tests.stress_scenarios.orders import Operation, an_order, target_at
-from tests.stress_scenarios.rude_servers import Answer, hang, saying, saying_once, serving
+from tests.stress_scenarios.rude_servers import Answer as Speaks
+from tests.stress_scenarios.rude_servers import hang, saying, saying_once, serving
 from tests.stress_scenarios.wire_rig import LOOPS, OK, Run, failed_with, perform_all, prepared, speak_first
 from tests.support.servers import nginx_server
 
@@ -66,8 +67,28 @@ def test_a_wrong_name_or_an_unknown_issuer_is_a_tls_failure(
 
 
 @LOOPS
+def test_a_script_asks_over_the_same_tls(run: Run[Any], authority: Path) -> None:
+    """It has its answer where the certificate is good, and a TLS failure where it is not."""
+
+    async def work(host: str) -> Answer | Exchange:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority / "shop.pem", authority / "shop.key")
+        async with serving(saying(OK), tls=context) as port:
+            target = target_at(port, scheme="https", host=host, ca_file=str(authority / "ca.pem"))
+            order = replace(an_order(), target=target)
+            session = prepared(order).session()
+            outcome = await session.ask(ready_requests(order)[0])
+            await session.close()
+            return outcome
+
+    answer = run(work("shop.test"))
+    assert (answer.status, answer.body) == (200, b"hello")
+    assert failed_with(run(work("other.test"))) is ErrorClass.TLS
+
+
+@LOOPS
 @pytest.mark.parametrize("answer", [saying_once(b"HTTP/1.1 400 Bad Request\r\n\r\n"), hang, speak_first])
-def test_https_to_a_plain_server_is_a_failure_in_time(run: Run[list[Exchange]], answer: Answer) -> None:
+def test_https_to_a_plain_server_is_a_failure_in_time(run: Run[list[Exchange]], answer: Speaks) -> None:
     """The answer is not TLS, or there is none."""
 
     async def work() -> list[Exchange]:

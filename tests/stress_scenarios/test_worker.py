@@ -6,26 +6,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from baseline_metrics.load_page import LoadPage
 from baseline_metrics.samples import Sample
 from stress_scenarios.histogram import Histogram
-from stress_scenarios.load_plan import EngineName, ErrorClass, LoadOrder
-from stress_scenarios.messages import Drained, Go, Leave, Prepare, Prepared, Release, WindowReport, WorkerReady
+from stress_scenarios.load_plan import EngineName, ErrorClass
+from stress_scenarios.messages import (
+    Go,
+    Leave,
+    Release,
+)
 from stress_scenarios.process_start import EXIT_LEFT, EXIT_OUR_FAULT, EXIT_PERMISSION_GONE, start_ticks_of
 from stress_scenarios.solo_worker import SoloWorker, SoloWorkerError
 from tests.stress_scenarios.orders import Operation, an_order, unpaced
+from tests.stress_scenarios.worker_rig import HANG_S, begin, finish, ready, run_order, until
 from tests.support.servers import HttpServer, NginxServer
 
 pytestmark = pytest.mark.process
 
-HANG_S = 30.0
-LEAD_S = 0.05
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,52 +36,6 @@ def engine(request: pytest.FixtureRequest) -> EngineName:
     name = request.param
     assert isinstance(name, EngineName)
     return name
-
-
-def ready(worker: SoloWorker) -> WorkerReady:
-    """Wait for the worker's first words."""
-    report = worker.next_report(HANG_S)
-    assert isinstance(report, WorkerReady)
-    return report
-
-
-def begin(worker: SoloWorker, order: LoadOrder) -> float:
-    """Prepare and go; returns the start."""
-    worker.send(Prepare(order=order))
-    assert worker.next_report(HANG_S) == Prepared(worker=0, segment=order.segment)
-    start_s = time.monotonic() + LEAD_S
-    worker.send(Go(segment=order.segment, start_mono_s=start_s))
-    return start_s
-
-
-def finish(worker: SoloWorker) -> tuple[Drained, list[WindowReport]]:
-    """Collect windows until the load has drained."""
-    windows: list[WindowReport] = []
-    while True:
-        report = worker.next_report(HANG_S)
-        if isinstance(report, Drained):
-            return report, windows
-        assert isinstance(report, WindowReport)
-        windows.append(report)
-
-
-def run_order(directory: Path, order: LoadOrder, engine: EngineName) -> tuple[Drained, list[WindowReport], LoadPage]:
-    """One whole load; the page is read before it goes."""
-    with SoloWorker(directory, engine=engine) as worker:
-        ready(worker)
-        begin(worker, order)
-        drained, windows = finish(worker)
-        copy = LoadPage(worker.page.path)
-    return drained, windows, copy
-
-
-def until(condition: Callable[[], bool], what: str) -> float:
-    """Wait for something that must happen; returns how long it took."""
-    began_s = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began_s < HANG_S, what
-        time.sleep(0.002)
-    return time.monotonic() - began_s
 
 
 def exit_of(worker: SoloWorker) -> int:

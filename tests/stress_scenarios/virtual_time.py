@@ -36,6 +36,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._jumping.now_s
 
+    def stall(self, seconds: float) -> None:
+        """Move time forward without turning."""
+        self._jumping.now_s += seconds
+
+
+def jump(seconds: float) -> None:
+    """Let time pass in which the running loop does nothing: a stall."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.stall(seconds)
+
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on virtual time."""

@@ -2,18 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 import uvloop
 
 from stress_scenarios.engines.engine import Exchange
-from stress_scenarios.engines.wire_connection import WireTimeouts
 from stress_scenarios.engines.wire_engine import WireEngine
 from stress_scenarios.load_plan import ErrorClass, LoadOrder
 from stress_scenarios.scenario import Failed, ready_requests
 from tests.stress_scenarios.orders import Operation, an_order
-from tests.stress_scenarios.rude_servers import Answer, hang, serving
+from tests.stress_scenarios.rude_servers import (
+    Answer,
+    drip,
+    flood,
+    hang,
+    read_head,
+    reset,
+    saying,
+    saying_once,
+    serving,
+)
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -40,9 +50,9 @@ LOOPS = pytest.mark.parametrize(
 """Runs a test on both event loops; the engine is made for one of them, and must not depend on it."""
 
 
-def prepared(order: LoadOrder, timeouts: WireTimeouts | None = None) -> WireEngine:
+def prepared(order: LoadOrder) -> WireEngine:
     """Prepare an engine for this order."""
-    engine = WireEngine(timeouts)
+    engine = WireEngine()
     engine.prepare(target=order.target, requests=ready_requests(order), response_bytes_max=order.response_bytes_max)
     return engine
 
@@ -62,11 +72,14 @@ async def against(
     *,
     times: int = 1,
     response_bytes_max: int = 1 << 20,
-    timeouts: WireTimeouts | None = None,
+    connect_s_max: float = 600.0,
+    first_byte_s_max: float = 600.0,
 ) -> tuple[list[Exchange], WireEngine]:
     """Perform one operation some times in one session against a small server."""
     async with serving(answer) as port:
-        engine = prepared(an_order(operation, port=port, response_bytes_max=response_bytes_max), timeouts)
+        order = an_order(operation, port=port, response_bytes_max=response_bytes_max)
+        target = replace(order.target, connect_s_max=connect_s_max, first_byte_s_max=first_byte_s_max)
+        engine = prepared(replace(order, target=target))
         return await perform_all(engine, [0] * times), engine
 
 
@@ -80,3 +93,34 @@ async def speak_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     """Greet, as mail servers do."""
     writer.write(b"220 mail ready\r\n")
     await hang(reader, writer)
+
+
+async def silent_after_half_a_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Begin an answer and never go on."""
+    await read_head(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+    await hang(reader, writer)
+
+
+MISBEHAVIOUR: tuple[tuple[Answer, ErrorClass], ...] = (
+    (saying_once(b""), ErrorClass.RESET),
+    (saying_once(b"HTTP/1.1 200 OK\r\nContent-Le"), ErrorClass.RESET),
+    (saying_once(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), ErrorClass.RESET),
+    (saying_once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"), ErrorClass.RESET),
+    (reset, ErrorClass.RESET),
+    (saying_once(b"\x00\x01garbage\r\n\r\n\x02"), ErrorClass.PROTOCOL),
+    (saying_once(b"SSH-2.0-OpenSSH_9.2\r\n"), ErrorClass.PROTOCOL),
+    (speak_first, ErrorClass.PROTOCOL),
+    (saying_once(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000 + b"\r\n\r\n"), ErrorClass.PROTOCOL),
+    (saying_once(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000), ErrorClass.PROTOCOL),
+    (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhello"), ErrorClass.PROTOCOL),
+    (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n"), ErrorClass.PROTOCOL),
+    (saying(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), ErrorClass.PROTOCOL),
+    (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), ErrorClass.PROTOCOL),
+    (hang, ErrorClass.TIMEOUT),
+    (silent_after_half_a_head, ErrorClass.TIMEOUT),
+    (drip, ErrorClass.TIMEOUT),
+    (flood, ErrorClass.TOO_LARGE),
+    (saying_once(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"), ErrorClass.TOO_LARGE),
+)
+"""Each way of a server to misbehave that no judgement of an answer is needed for, and what it is to be called."""

@@ -4,7 +4,8 @@ set -euo pipefail
 
 # nginx: the unmodified server that the tests put load on, and whose access log they count.
 # cc: builds the small library that makes a disk's sync fail. openssl: makes the certificates of TLS servers.
-declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl)
+# mosquitto: a server that speaks WebSocket, but nothing that a scenario would understand.
+declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl [mosquitto]=mosquitto)
 
 missing=()
 for program in "${!package_of[@]}"; do
@@ -41,6 +42,6 @@ if ! "${install[@]}" "${missing[@]}" >/dev/null 2>&1; then
 fi
 
 if [[ -d /run/systemd/system ]]; then
-    echo "install_system_packages: the tests run their own servers; Debian may have started its own nginx on port 80," >&2
-    echo "which 'systemctl disable --now nginx' ends" >&2
+    echo "install_system_packages: the tests run their own servers; Debian may have started its own nginx on port 80" >&2
+    echo "and mosquitto on port 1883, which 'systemctl disable --now nginx mosquitto' ends" >&2
 fi

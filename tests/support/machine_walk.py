@@ -13,13 +13,17 @@ from campaign.events import (
     DrillPassed,
     EmergencyStopped,
     Event,
+    GeneratorState,
+    GeneratorValid,
     GuardianClear,
     GuardianMoved,
     LoadReady,
     LoadScored,
     LoadZero,
+    PauseRequested,
     PreparationDone,
     ReportWritten,
+    ResumeRequested,
     Started,
     StopRequested,
     Tick,
@@ -30,11 +34,12 @@ from campaign.machine import advance
 from campaign.night import START_LEAD_S, Ending, Night, State, first_night
 from monitoring_logs.records import EndCause, NightOrder, Outcome
 from safety_monitoring.limits import Rung
-from tests.support.orders import DRAIN_S, night_order
+from tests.support.orders import DRAIN_S, night_order, phase_order, searching_phase
 
 START_MONO_S = 1000.0
 
 WELL = KnownScore(value=95.0)
+VALID = GeneratorValid()
 
 
 def names(commands: tuple[Command, ...]) -> tuple[str, ...]:
@@ -139,13 +144,25 @@ class Walk:
         """A person asks for an orderly end."""
         return self.feed(StopRequested(at_mono_s=self.at, detail="SIGTERM"))
 
+    def pause(self) -> tuple[Command, ...]:
+        """A person wants no load for a while."""
+        return self.feed(PauseRequested(at_mono_s=self.at))
+
+    def resume(self) -> tuple[Command, ...]:
+        """The person lets load come back."""
+        return self.feed(ResumeRequested(at_mono_s=self.at))
+
     def emergency(self) -> tuple[Command, ...]:
         """A person stops everything now."""
         return self.feed(EmergencyStopped(at_mono_s=self.at, detail="STOP file"))
 
-    def scored(self, score: Score = WELL, criteria: Criteria = Criteria.MET) -> tuple[Command, ...]:
+    def scored(
+        self, score: Score = WELL, criteria: Criteria = Criteria.MET, generator: GeneratorState = VALID
+    ) -> tuple[Command, ...]:
         """The ended load was looked at."""
-        return self.feed(LoadScored(at_mono_s=self.at, score=score, criteria=criteria, detail="looked at"))
+        return self.feed(
+            LoadScored(at_mono_s=self.at, score=score, criteria=criteria, generator=generator, detail="looked at")
+        )
 
     def baseline(self, allowed: int, score: Score = WELL) -> tuple[Command, ...]:
         """The baseline's health chose how many phases may run."""
@@ -228,6 +245,34 @@ def to_cooling(order: NightOrder | None = None) -> Walk:
     return walk
 
 
+def to_held(order: NightOrder | None = None) -> Walk:
+    """A person has paused the first phase, 10 s after it was ramped up."""
+    walk = to_holding(order)
+    walk.wait(10.0)
+    walk.pause()
+    return walk
+
+
+def to_standing_by(order: NightOrder | None = None) -> Walk:
+    """The first phase's workers are ready, and wait for the person who has paused meanwhile."""
+    walk = to_arming(order)
+    walk.pause()
+    walk.ready()
+    return walk
+
+
+def to_search(order: NightOrder | None = None) -> Walk:
+    """The first phase has its record, and the workers of its search come up."""
+    return to_cooling(order or night_order(searching_phase(0), phase_order(1)))
+
+
+def to_searching(order: NightOrder | None = None) -> Walk:
+    """The search of the first phase has just been started."""
+    walk = to_search(order)
+    walk.ready()
+    return walk
+
+
 def to_stopping(order: NightOrder | None = None) -> Walk:
     """A person has asked for an orderly end under load."""
     walk = to_holding(order)
@@ -288,11 +333,13 @@ IN_STATE: dict[State, Callable[[], Walk]] = {
     State.HOLDING: to_holding,
     State.EASED: lambda: _eased(Rung.EASE),
     State.PAUSED: lambda: _eased(Rung.PAUSE),
+    State.HELD: to_held,
     State.RELEASING: to_releasing,
+    State.SEARCHING: to_searching,
     State.COOLING: to_cooling,
     State.STOPPING: to_stopping,
     State.CONCLUDING: to_concluding,
     State.DONE: _done,
     State.STOPPED: _stopped,
 }
-"""A walk that has just arrived in each state, two phases ahead of it; ANCHOR with its load running."""
+"""A walk that has just arrived in each state, two phases ahead of it; ANCHOR and SEARCHING with their load running."""

@@ -36,6 +36,7 @@ def write_facts(run_dir: Path, facts: Facts) -> Path:
     records: list[Record] = []
     for segment in facts.segments:
         records += [segment.record, *segment.seconds, *segment.minutes, *segment.errors]
+    records += [step for search in facts.searches for step in search.steps]
     records += [*facts.events, *facts.guardian]
     records += [
         HostSample(
@@ -69,6 +70,9 @@ def _write_journal(path: str, fallback_path: str, facts: Facts, meta: Meta) -> N
         journal.append_fact(facts.baseline)
     for phase in facts.phases:
         journal.append_fact(phase)
+    for search in facts.searches:
+        if not isinstance(search.record, Absent):
+            journal.append_fact(search.record)
     if isinstance(facts.end, CampaignEnd):
         journal.append_fact(facts.end)
     journal.close()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.campaign_order import CampaignOrder, SafetyOrder
+from monitoring_logs.load_orders import SearchOrder
 from monitoring_logs.records import SCHEMA_VERSION, AnchorOrder, HostFacts, NightOrder, PhaseOrder
 from stress_scenarios.load_plan import EngineName, NoBody, OperationSpec, TargetSpec
 
@@ -32,6 +33,22 @@ def phase_order(index: int = 0, **changes: Any) -> PhaseOrder:
         "cut": "",
     }
     return PhaseOrder(**{**values, **changes})
+
+
+def searching_phase(index: int = 0, **changes: Any) -> PhaseOrder:
+    """A phase that is followed by a search of 40 s."""
+    search = SearchOrder(
+        lasts_s=40.0,
+        step_s=2.0,
+        start_per_s=10.0,
+        per_s_max=1000.0,
+        connections=64,
+        success_percent_min=90.0,
+        response_s_mean_max=3.0,
+        response_s_p99_max=0.0,
+        achieved_percent_min=95.0,
+    )
+    return phase_order(index, search=search, **changes)
 
 
 def night_order(*phases: PhaseOrder, **changes: Any) -> NightOrder:

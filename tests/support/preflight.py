@@ -23,6 +23,7 @@ def view(
     memory_available: Reading = Sample(value=20.0 * GB),  # noqa: B008
     memory_percent: Reading = Sample(value=30.0),  # noqa: B008
     files_max: int = 1024,
+    ports: int = 28_232,
     power: OnMains | OnBattery = OnMains(),  # noqa: B008
     utc_s: float = NOW_UTC_S,
 ) -> HostView:
@@ -37,7 +38,7 @@ def view(
     }
     named = tuple(NamedReading(sensor=sensor, reading=reading) for sensor, reading in readings.items())
     sample = HostSample(at_mono_s=1.0, at_utc_s=utc_s, readings=named)
-    return HostView(sample=sample, disk_path="/runs", files_max=files_max, power=power, utc_s=utc_s)
+    return HostView(sample=sample, disk_path="/runs", files_max=files_max, ports=ports, power=power, utc_s=utc_s)
 
 
 def default_night() -> PlannedNight:

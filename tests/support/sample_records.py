@@ -30,6 +30,7 @@ from monitoring_logs.records import (
     SegmentRecord,
 )
 from monitoring_logs.rows import Record
+from monitoring_logs.search_records import SearchRecord, SearchStep, StepState
 from safety_monitoring.limits import Rung
 from safety_monitoring.messages import DrillPath, Protection
 from stress_scenarios.load_plan import ErrorClass
@@ -74,7 +75,7 @@ def host_sample_at(second: int) -> HostSample:
     )
 
 
-def load_second_at(second: int, *, segment: int = 1, histogram: str = "") -> LoadSecond:
+def load_second_at(second: int, *, segment: int = 1, histogram: str = "", schedule_lag: str = "") -> LoadSecond:
     """One second of a segment that began with the start."""
     return LoadSecond(
         segment=segment,
@@ -91,6 +92,20 @@ def load_second_at(second: int, *, segment: int = 1, histogram: str = "") -> Loa
         bytes_received=512,
         generator_cpu_s=0.02,
         loop_lag_s_max=0.001,
+        workers=2,
+        generator_cpu_s_max=0.015,
+        operations_dropped=second,
+        schedule_lag=schedule_lag,
+        in_flight_s=0.25,
+        service_s_sum=0.24,
+        gc_pause_s_sum=0.002,
+        gc_pause_s_max=0.001,
+        descriptors_share_max=0.02,
+        ports_share_max=0.01,
+        bytes_sent=256,
+        messages_sent=3,
+        messages_received=2,
+        reconnects=1,
     )
 
 
@@ -121,6 +136,41 @@ def phase_record(index: int = 0, *, reason: str = "all criteria were met") -> Ph
         end_utc_s=START_UTC_S + 60,
         health_at_arming=KnownScore(value=92.0),
         eased_s=0.0,
+        load=LOAD_FACTS,
+    )
+
+
+def search_step(step: int = 0, *, segment: int = 3, state: StepState = StepState.PASSED) -> SearchStep:
+    """One rate of a search: 50/s in its first step, twice as much in each further one."""
+    return SearchStep(
+        segment=segment,
+        step=step,
+        operations_per_s=50.0 * 2**step,
+        start_mono_s=START_MONO_S + 100 + 5 * step,
+        end_mono_s=START_MONO_S + 105 + 5 * step,
+        operations_due=250,
+        operations_started=249,
+        operations_dropped=1,
+        succeeded=248,
+        failed=1,
+        response_s_mean=Sample(value=0.02),
+        response_s_p99=Gap(reason=GapReason.ABSENT, detail="nothing was recorded"),
+        state=state,
+        reason="every criterion was met",
+    )
+
+
+def search_record(phase: int = 0) -> SearchRecord:
+    """A search that was worked through."""
+    return SearchRecord(
+        phase=phase,
+        segment=3,
+        passing_per_s=Sample(value=200.0),
+        failing_per_s=Sample(value=210.0),
+        limited_by=StepState.FAILED,
+        overshoot_percent=Sample(value=90.5),
+        complete=True,
+        reason="the bracket is narrow enough",
         load=LOAD_FACTS,
     )
 
@@ -276,6 +326,8 @@ def one_of_each() -> tuple[Record, ...]:
             success_percent=Gap(reason=GapReason.FAILED, detail="no operation ended"),
             phases_allowed=8,
         ),
+        search_step(),
+        search_record(),
         night_order(),
         host_facts(),
         drill_fact(),

@@ -12,6 +12,7 @@ from campaign.events import (
     DrillPassed,
     EndLoad,
     Event,
+    GeneratorValid,
     LoadKind,
     LoadReady,
     LoadScored,
@@ -27,6 +28,7 @@ from tests.support.orders import night_order
 
 AT = 1000.0
 WELL = KnownScore(value=95.0)
+VALID = GeneratorValid()
 ANCHOR = PrepareLoad(kind=LoadKind.ANCHOR, phase=0, ramp_s=1.0, hold_s=9.0)
 PHASE = PrepareLoad(kind=LoadKind.PHASE, phase=0, ramp_s=5.0, hold_s=50.0)
 START = StartLoad(start_mono_s=AT)
@@ -62,7 +64,7 @@ class Story:
         self.step(DRILLED)
         self.at(State.ANCHOR, LoadStep.SCORING)
         self.step(BaselineScored(at_mono_s=AT, score=WELL, phases_allowed=2), phases_allowed=2)
-        self.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, detail=""))
+        self.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, generator=VALID, detail=""))
         return self
 
     def loaded(self) -> "Story":
