@@ -7,14 +7,14 @@ status and HUD use it.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Integer, NullPool, RowMapping, Select, Table, column, create_engine, select
+from sqlalchemy import Connection, Integer, NullPool, RowMapping, Select, Table, column, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitoring_logs.records import SCHEMA_VERSION
-from monitoring_logs.schema import HOST_SAMPLES, SENSOR_LAYOUTS
+from monitoring_logs.schema import HOST_SAMPLES, SENSOR_LAYOUTS, VERSIONS_READ, columns_in
 from monitoring_logs.store import BUSY_TIMEOUT_S
 
 CHUNK_ROWS = 5000
@@ -30,7 +30,7 @@ class DatabaseReader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._version_known = False
+        self._version: int | None = None
         self._engine = create_engine("sqlite+pysqlite://", creator=self._open, poolclass=NullPool)
 
     def close(self) -> None:
@@ -38,9 +38,15 @@ class DatabaseReader:
         self._engine.dispose()
 
     def table_rows(self, table: Table, **equal_to: int | str) -> list[RowMapping]:
-        """All rows of a table in the order of its key, or those whose columns have these values."""
+        """All rows of a table in the order of its key, or those whose columns have these values.
+
+        Of an older database, the columns that it has; none when it does not have the table.
+        """
+        columns = columns_in(table, self._known_version())
+        if not columns:
+            return []
         conditions = [table.columns[name] == value for name, value in equal_to.items()]
-        return self._all(select(table).where(*conditions).order_by(*table.primary_key))
+        return self._all(select(*columns).where(*conditions).order_by(*table.primary_key))
 
     def rows_as_written(self, table: Table) -> list[RowMapping]:
         """All rows of a table in the order in which they were written."""
@@ -68,16 +74,31 @@ class DatabaseReader:
         """The newest host sample's row, or none."""
         return self._all(select(HOST_SAMPLES).order_by(HOST_SAMPLES.c.sequence.desc()).limit(1))
 
+    def _known_version(self) -> int:
+        if self._version is None:
+            with self._connected() as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if version not in VERSIONS_READ:
+                known = " and ".join(str(one) for one in VERSIONS_READ)
+                raise DatabaseUnreadableError(
+                    f"{self._path} has schema version {version}, this program reads versions {known};"
+                    " use the release that wrote it"
+                )
+            self._version = int(version)
+        return self._version
+
     def _all(self, statement: Select[tuple[object, ...]]) -> list[RowMapping]:
+        self._known_version()
+        with self._connected() as connection:
+            return list(connection.execute(statement).mappings())
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         if not Path(self._path).is_file():
             raise DatabaseUnreadableError(f"there is no database {self._path}")
         try:
             with self._engine.connect() as connection:
-                if not self._version_known:
-                    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                    _check_version(self._path, version)
-                    self._version_known = True
-                return list(connection.execute(statement).mappings())
+                yield connection
         except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
             reason = getattr(error, "orig", error)
             raise DatabaseUnreadableError(f"{self._path} cannot be read: {reason}") from error
@@ -85,10 +106,3 @@ class DatabaseReader:
     def _open(self) -> sqlite3.Connection:
         uri = f"file:{quote(str(Path(self._path).absolute()))}?mode=ro"
         return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-
-
-def _check_version(path: str, version: int) -> None:
-    if version != SCHEMA_VERSION:
-        raise DatabaseUnreadableError(
-            f"{path} has schema version {version}, this program reads version {SCHEMA_VERSION}; use the release that wrote it"
-        )

@@ -43,9 +43,14 @@ COLUMNS = (
     "cpu_percent",
     "memory_percent",
     "permitted_share",
+    "operations_dropped",
+    "operations_in_flight",
+    "schedule_lag_s_p99",
 )
 
 NO_LOAD = ("",) * (COLUMNS.index("bytes_received") - COLUMNS.index("segment") + 1)
+
+NO_GENERATOR = ("", "", "")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet read a text cell as a formula."""
@@ -111,7 +116,8 @@ class _Timeline:
             known: list[LoadSecond | HostSample] = [*loads, *([] if host is None else [host])]
             if known:  # people's time of a second without records goes on from the last one that has some
                 utc_offset_s = known[-1].at_utc_s - known[-1].at_mono_s
-            for cells in [self._load_cells(load) for load in loads] or [NO_LOAD]:
+            cells_of_loads = [(self._load_cells(load), self._generator_cells(load)) for load in loads]
+            for cells, generator_cells in cells_of_loads or [(NO_LOAD, NO_GENERATOR)]:
                 self.written += 1
                 yield (
                     _utc(instant + utc_offset_s),
@@ -119,6 +125,7 @@ class _Timeline:
                     *cells,
                     *_host_cells(host),
                     _number(self._share(instant)),
+                    *generator_cells,
                 )
 
     def _load_cells(self, load: LoadSecond) -> tuple[str | int, ...]:
@@ -139,13 +146,24 @@ class _Timeline:
             load.bytes_received,
         )
 
+    def _generator_cells(self, load: LoadSecond) -> tuple[str | int, ...]:
+        """Empty in a record that is older than these figures."""
+        if load.workers == 0:
+            return NO_GENERATOR
+        (lag_p99,) = self._quantiles(load.schedule_lag, 0.99)
+        return load.operations_dropped, _number(load.in_flight_s), lag_p99
+
     def _response(self, load: LoadSecond) -> tuple[str, str]:
+        p50, p99 = self._quantiles(load.response_succeeded, 0.5, 0.99)
+        return p50, p99
+
+    def _quantiles(self, encoded: str, *shares: float) -> tuple[str, ...]:
         try:
-            histogram = Histogram.decode(load.response_succeeded)
+            histogram = Histogram.decode(encoded)
         except HistogramError:
             self.unreadable += 1
-            return "", ""
-        return _cell(histogram.quantile(0.5)), _cell(histogram.quantile(0.99))
+            return ("",) * len(shares)
+        return tuple(_cell(histogram.quantile(share)) for share in shares)
 
     def _share(self, mono_s: int) -> float:
         """The permitted share at the end of this second: that of the guardian's last move, 1 before its first."""

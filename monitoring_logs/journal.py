@@ -28,6 +28,7 @@ from monitoring_logs.records import (
     SegmentRecord,
 )
 from monitoring_logs.run_files import JOURNAL_FALLBACK, bring_home, link_beside
+from monitoring_logs.search_records import SearchRecord, SearchStep
 
 OVERSIZED_BEGINNING_CHARACTERS = 4096
 """What is kept of a body that exceeds a line: enough to see what it was. No body of ours comes near the bound, only
@@ -36,7 +37,17 @@ a hostile text inside one could."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The errors that room can mend."""
 
-Fact = PhaseRecord | AnchorRecord | BaselineRecord | SegmentRecord | DrillFact | HostFacts | CampaignEnd
+Fact = (
+    PhaseRecord
+    | AnchorRecord
+    | BaselineRecord
+    | SearchStep
+    | SearchRecord
+    | SegmentRecord
+    | DrillFact
+    | HostFacts
+    | CampaignEnd
+)
 
 
 class JournalKind(Enum):

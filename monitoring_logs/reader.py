@@ -18,7 +18,6 @@ from baseline_metrics.samples import HostSample
 from monitoring_logs import schema
 from monitoring_logs.journal import JournalEntry, JournalKind
 from monitoring_logs.records import (
-    SCHEMA_VERSION,
     AnchorRecord,
     BaselineRecord,
     CampaignEnd,
@@ -46,6 +45,7 @@ from monitoring_logs.rows import (
 )
 from monitoring_logs.run_files import files_of
 from monitoring_logs.run_sources import Problems, RunSources
+from monitoring_logs.search_records import SearchRecord, SearchStep
 from safety_monitoring.messages import LoadEnded
 
 R = TypeVar("R", bound=Record)
@@ -100,8 +100,9 @@ class RunReader:
                 return self._missing(f"{path} has more than {META_BYTES_MAX} bytes")
             value = json.loads(content)
             version = value.get("schema_version") if isinstance(value, dict) else None
-            if version != SCHEMA_VERSION:
-                return self._missing(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}")
+            if version not in schema.VERSIONS_READ:
+                known = " and ".join(str(one) for one in schema.VERSIONS_READ)
+                return self._missing(f"{path} has schema version {version}, this program reads {known}")
             return from_json_value(Meta, value)
         except OSError as error:
             return self._missing(f"{path} cannot be read: {error.strerror}")
@@ -153,6 +154,16 @@ class RunReader:
         """Every measured stretch of the night, by number."""
         records = self._facts(SegmentRecord, self._sources.columnar(SegmentRecord, schema.SEGMENTS))
         return tuple(sorted(records, key=lambda record: record.segment))
+
+    def search_steps(self, segment: int) -> tuple[SearchStep, ...]:
+        """Every rate that the search of one segment tried, in order."""
+        steps = self._facts(SearchStep, self._sources.bodies(SearchStep, schema.SEARCH_STEPS, segment=segment))
+        return tuple(sorted((one for one in steps if one.segment == segment), key=lambda record: record.step))
+
+    def search_records(self) -> tuple[SearchRecord, ...]:
+        """One record per search that was begun, by phase."""
+        records = self._facts(SearchRecord, self._sources.bodies(SearchRecord, schema.SEARCH_RECORDS))
+        return tuple(sorted(records, key=lambda record: record.phase))
 
     def drill_facts(self) -> tuple[DrillFact, ...]:
         """Every rehearsed stop, in the order of the night."""

@@ -9,11 +9,13 @@ from enum import Enum
 
 from baseline_metrics.health import Health, Score
 from baseline_metrics.samples import Reading
+from monitoring_logs.load_orders import NO_SEARCH, PACED_BY_RATE, NoSearch, PacedByRate, SearchOrder
 from safety_monitoring.limits import Rung
 from safety_monitoring.messages import DrillPath, Protection
-from stress_scenarios.load_plan import ErrorClass
+from stress_scenarios.load_plan import Curve, ErrorClass, Pace
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: until 0.1; fields that have a default here were not stored then, and are read with it."""
 
 
 class Outcome(Enum):
@@ -55,6 +57,7 @@ class SegmentKind(Enum):
     IDLE = "idle"  # the idle host, part of the baseline
     ANCHOR = "anchor"
     PHASE = "phase"
+    SEARCH = "search"  # the last part of a phase, in which an arrival rate is searched that the target just carries
 
 
 class GateKind(Enum):
@@ -99,6 +102,9 @@ class GateSpec:
 class PhaseOrder:
     """One phase as planned for this night, after fitting. operations_per_s: intended, of one connection.
 
+    pace: the load model; for Arrivals operations_per_s is the mean over the hold divided by connections, for a closed model
+    in which the target sets the pace (Unpaced, Thinking) it is what an instant answer would give, at most: no request.
+    search: what follows the phase's own load, beside ramp_s and hold_s.
     cut: "" when the phase runs, else why the planner cut it. scaled_from_s: its duration in the plan.
     """
 
@@ -117,6 +123,9 @@ class PhaseOrder:
     response_s_mean_max: float
     operations_expected: int
     cut: str
+    pace: Pace | PacedByRate = PACED_BY_RATE
+    ramp_curve: Curve = Curve.LINEAR
+    search: NoSearch | SearchOrder = NO_SEARCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +208,8 @@ class LoadFacts:
     """Asked against achieved, of one segment. *_page counts come from the workers' pages and are exact even after a kill.
 
     operations_requested: intended starts before the end of HOLDING. abandoned: started, neither succeeded nor failed.
+    dropped: intended, and given up because they could not be sent in time. messages_*: over WebSocket. reconnects: in the
+    place of connections that broke. redirects: answers that pointed elsewhere.
     """
 
     connections_requested: int
@@ -212,6 +223,12 @@ class LoadFacts:
     hold_s_requested: float
     hold_s_achieved: float
     bytes_received: int
+    operations_dropped: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
+    redirects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +237,7 @@ class PhaseRecord:
 
     start_mono_s, end_mono_s: of its load; equal when there was none. anchor_segment: the anchor judged before it, or -1.
     segment: index of its measurements, or -1 when it made no load. eased_s: how long the permitted share was below 1.
+    held_s: how long a person had paused it; its clock stood still meanwhile.
     """
 
     index: int
@@ -235,6 +253,7 @@ class PhaseRecord:
     health_at_arming: Score
     eased_s: float
     load: LoadFacts
+    held_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,7 +299,11 @@ class SegmentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSecond:
-    """All workers' completions of one second of one segment, merged. Histograms encoded, microseconds of response time."""
+    """All workers' completions of one second of one segment, merged. Histograms encoded, microseconds of response time.
+
+    workers: how many are in it (0: not recorded). Fields of the generator as in WindowReport; *_s_max and *_share_max: of
+    the worst worker, generator_cpu_s: of all. *_share_max: used of the limit, 0..1.
+    """
 
     segment: int
     second: int
@@ -296,6 +319,20 @@ class LoadSecond:
     bytes_received: int
     generator_cpu_s: float
     loop_lag_s_max: float
+    workers: int = 0
+    generator_cpu_s_max: float = 0.0
+    operations_dropped: int = 0
+    schedule_lag: str = ""
+    in_flight_s: float = 0.0
+    service_s_sum: float = 0.0
+    gc_pause_s_sum: float = 0.0
+    gc_pause_s_max: float = 0.0
+    descriptors_share_max: float = 0.0
+    ports_share_max: float = 0.0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,9 +33,10 @@ from monitoring_logs.records import (
     PhaseRecord,
     SegmentRecord,
 )
+from monitoring_logs.search_records import SearchRecord, SearchStep
 
 ColumnarRecord = SegmentRecord | LoadSecond | LoadMinute | ErrorGroup | EventRecord | GuardianEvent
-BodyRecord = PhaseRecord | AnchorRecord | BaselineRecord
+BodyRecord = PhaseRecord | AnchorRecord | BaselineRecord | SearchStep | SearchRecord
 RunFact = NightOrder | HostFacts | DrillFact | CampaignEnd
 Record = ColumnarRecord | BodyRecord | RunFact | HostSample
 
@@ -51,6 +52,8 @@ TABLES: Mapping[type, Table] = {
     PhaseRecord: schema.PHASE_RECORDS,
     AnchorRecord: schema.ANCHOR_RECORDS,
     BaselineRecord: schema.BASELINE_RECORDS,
+    SearchStep: schema.SEARCH_STEPS,
+    SearchRecord: schema.SEARCH_RECORDS,
     NightOrder: schema.RUN_FACTS,
     HostFacts: schema.RUN_FACTS,
     DrillFact: schema.RUN_FACTS,
@@ -97,6 +100,10 @@ def rows_of(record: Record) -> tuple[TableRow, ...]:
             return (_row(record, {"segment": record.segment, "body": _body(record)}),)
         case BaselineRecord():
             return (_row(record, {"anchor_segment": record.anchor_segment, "body": _body(record)}),)
+        case SearchStep():
+            return (_row(record, {"segment": record.segment, "step": record.step, "body": _body(record)}),)
+        case SearchRecord():
+            return (_row(record, {"phase": record.phase, "body": _body(record)}),)
         case NightOrder() | HostFacts() | DrillFact() | CampaignEnd():
             return (_row(record, {"key": _fact_key(record), "body": _body(record)}),)
         case SegmentRecord() | LoadSecond() | LoadMinute() | ErrorGroup() | EventRecord() | GuardianEvent():

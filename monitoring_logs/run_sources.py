@@ -141,9 +141,9 @@ class RunSources:
         rows = self._rows(lambda: self._database.table_rows(table, **equal_to))
         return list(self._records(rows, lambda row: columnar_record(record_type, row)))
 
-    def bodies(self, record_type: type[R], table: Table) -> list[R]:
-        """Records that are a table's JSON bodies."""
-        rows = self._rows(lambda: self._database.table_rows(table))
+    def bodies(self, record_type: type[R], table: Table, **equal_to: int) -> list[R]:
+        """Records that are a table's JSON bodies, or those whose columns have these values."""
+        rows = self._rows(lambda: self._database.table_rows(table, **equal_to))
         return list(self._records(rows, lambda row: body_record(record_type, row["body"])))
 
     def run_facts(self, record_type: type[R], key: str) -> list[R]:

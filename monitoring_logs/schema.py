@@ -1,27 +1,39 @@
 """The tables of campaign.db: columns where rows are searched or summed, JSON bodies where a record is read as a whole.
 
 STRICT tables refuse a value of the wrong type at the door. Each table has a natural key, so that writing a record twice
-changes nothing. The schema of a run is never migrated: ``user_version`` says which one it is, and readers know the
-older ones. Pure; the recorder and the readers use it.
+changes nothing. The schema of a run is never migrated: ``user_version`` says which one it is. A column or table carries
+the version that brought it, so that readers ask an older database only for what it has. Pure; the recorder and the
+readers use it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import REAL, Column, ForeignKey, Integer, MetaData, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
 METADATA = MetaData()
 
+VERSIONS_READ = (1, 2)
+"""Versions that the readers know; the last one is written. What a version lacks is read with the records' defaults."""
 
-def _integer(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
-
-
-def _real(name: str) -> "Column[float]":
-    return Column(name, REAL, nullable=False)
+_SINCE = "since"
 
 
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
+def columns_in(table: Table, version: int) -> tuple[Column[Any], ...]:
+    """The columns that the table has in a database of this version; none when it did not exist then."""
+    return tuple(column for column in table.columns if column.info.get(_SINCE, 1) <= version)
+
+
+def _integer(name: str, *, since: int = 1) -> Column[int]:
+    return Column(name, Integer, nullable=False, info={_SINCE: since})
+
+
+def _real(name: str, *, since: int = 1) -> "Column[float]":
+    return Column(name, REAL, nullable=False, info={_SINCE: since})
+
+
+def _text(name: str, *, since: int = 1) -> Column[str]:
+    return Column(name, Text, nullable=False, info={_SINCE: since})
 
 
 def _table(name: str, columns: Sequence[Column[int] | Column[float] | Column[str]], *key: str) -> Table:
@@ -71,6 +83,20 @@ LOAD_SECONDS = _table(
         _integer("bytes_received"),
         _real("generator_cpu_s"),
         _real("loop_lag_s_max"),
+        _integer("workers", since=2),
+        _real("generator_cpu_s_max", since=2),
+        _integer("operations_dropped", since=2),
+        _text("schedule_lag", since=2),
+        _real("in_flight_s", since=2),
+        _real("service_s_sum", since=2),
+        _real("gc_pause_s_sum", since=2),
+        _real("gc_pause_s_max", since=2),
+        _real("descriptors_share_max", since=2),
+        _real("ports_share_max", since=2),
+        _integer("bytes_sent", since=2),
+        _integer("messages_sent", since=2),
+        _integer("messages_received", since=2),
+        _integer("reconnects", since=2),
     ],
     "segment",
     "second",
@@ -133,3 +159,11 @@ GUARDIAN_EVENTS = _table(
 PHASE_RECORDS = _table("phase_records", [_integer("phase"), _text("outcome"), _text("body")], "phase")
 ANCHOR_RECORDS = _table("anchor_records", [_integer("segment"), _text("body")], "segment")
 BASELINE_RECORDS = _table("baseline_records", [_integer("anchor_segment"), _text("body")], "anchor_segment")
+
+SEARCH_STEPS = _table(
+    "search_steps",
+    [_integer("segment", since=2), _integer("step", since=2), _text("body", since=2)],
+    "segment",
+    "step",
+)
+SEARCH_RECORDS = _table("search_records", [_integer("phase", since=2), _text("body", since=2)], "phase")

@@ -53,7 +53,7 @@ def test_each_second_has_a_row_with_what_is_known_of_it(tmp_path: Path) -> None:
     reader = run_with(
         tmp_path,
         segment_record(1, name="warmup"),
-        load_second_at(1, histogram=histogram_of(0.010, 0.010, 0.010, 0.500)),
+        load_second_at(1, histogram=histogram_of(0.010, 0.010, 0.010, 0.500), schedule_lag=histogram_of(0.0003)),
         host_sample_at(1),
         host_sample_at(4),
         GuardianEvent(at_mono_s=START_MONO_S + 2.5, at_utc_s=START_UTC_S, rung=Rung.EASE, share=0.5, why="memory"),
@@ -71,6 +71,9 @@ def test_each_second_has_a_row_with_what_is_known_of_it(tmp_path: Path) -> None:
     assert (first["segment"], first["segment_kind"], first["segment_name"]) == ("1", "phase", "warmup")
     assert float(first["response_s_p50"]) == pytest.approx(0.010, rel=0.008)
     assert float(first["response_s_p99"]) == pytest.approx(0.500, rel=0.008)
+    assert (first["operations_dropped"], first["operations_in_flight"]) == ("1", "0.25")
+    assert float(first["schedule_lag_s_p99"]) == pytest.approx(0.0003, rel=0.008)
+    assert (rows[1]["operations_dropped"], rows[1]["schedule_lag_s_p99"]) == ("", "")
     assert not (tmp_path / "timeline.csv.gz.new").exists()
 
 

@@ -45,6 +45,8 @@ from tests.support.sample_records import (
     night_order,
     one_of_each,
     phase_record,
+    search_record,
+    search_step,
     segment_record,
 )
 
@@ -112,6 +114,8 @@ def everything(reader: RunReader) -> list[object]:
         reader.baseline(),
         reader.segments(),
         reader.drill_facts(),
+        reader.search_steps(3),
+        reader.search_records(),
         reader.end(),
         reader.load_seconds(1),
         reader.load_minutes(1),
@@ -265,7 +269,7 @@ def test_a_database_of_a_later_version_is_not_guessed_at(run: Run) -> None:
     connection.close()
     reader = run.reader()
     assert reader.load_seconds(1) == ()
-    assert "schema version 99, this program reads version 1" in reader.problems()[0]
+    assert "schema version 99, this program reads versions 1 and 2" in reader.problems()[0]
     reader.close()
 
 
@@ -457,4 +461,20 @@ def test_types_are_what_the_questions_promise(run: Run) -> None:
     assert isinstance(reader.phase_records()[0], PhaseRecord)
     assert isinstance(reader.events()[0], EventRecord)
     assert isinstance(reader.meta(), Missing)
+    reader.close()
+
+
+def test_a_search_is_read_by_segment_and_in_order(run: Run) -> None:
+    """Steps of another search are left out; the same step in journal, database and spill file counts once."""
+    steps = [search_step(step) for step in (2, 0, 1)]
+    journal = run.journal()
+    journal.append_fact(steps[0])
+    journal.close()
+    run.write_database([*steps[:2], search_step(0, segment=9), search_record(1)])
+    run.write_spill([steps[2], steps[1], search_record(0)])
+    reader = run.reader()
+    assert reader.search_steps(3) == (search_step(0), search_step(1), search_step(2))
+    assert reader.search_steps(9) == (search_step(0, segment=9),)
+    assert reader.search_steps(4) == ()
+    assert reader.search_records() == (search_record(0), search_record(1))
     reader.close()
