@@ -4,15 +4,16 @@ This is the one place where facts become findings; every format of the report is
 Pure; the reporter and the command line use it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitoring_logs.records import CampaignEnd, EndCause, Meta, QuietFact
-from results_summary.capacity import Capacity, CapacityUnknown, capacity
+from results_summary.capacity import Capacity, CapacityUnknown, Searched, capacity
 from results_summary.checks import check
 from results_summary.facts import Absent, Facts, LastAlive
 from results_summary.findings import GateResult, PhaseState
 from results_summary.gates import gates_sha256
 from results_summary.measures import SegmentMeasure, measure
+from results_summary.searched_capacity import search_words, with_searches
 from results_summary.verdict import Judgement, Verdict, judge
 
 
@@ -47,13 +48,15 @@ def assess(facts: Facts) -> Assessment:
             )
         case Meta() as meta:
             checked = check(facts, meta)
+            names = tuple(order.name for order in meta.order.phases)
+            found = with_searches(capacity(checked.phases), facts.searches, names)
             return Assessment(
                 facts=facts,
                 results=checked.results,
                 phases=checked.phases,
                 measures=checked.measures,
-                capacity=capacity(checked.phases),
-                judgement=judge(checked.results, checked.phases, checked.operations),
+                capacity=found,
+                judgement=_with_answer(judge(checked.results, checked.phases, checked.operations), found),
                 end=end,
                 end_recorded=not isinstance(facts.end, Absent),
             )
@@ -77,6 +80,13 @@ def last_sign_of_life(facts: Facts, absent: Absent) -> CampaignEnd:
         stop_seconds=-1.0,
         quiet=QuietFact(processes_left=(), checks=(), seconds=0.0),
     )
+
+
+def _with_answer(judgement: Judgement, found: Capacity) -> Judgement:
+    """The sentence says what the search found: it was asked how much the target carries, whatever the verdict."""
+    if not isinstance(found, Searched):
+        return judgement
+    return replace(judgement, why=f"{judgement.why} {search_words(found)}")
 
 
 def _undecided(facts: Facts, end: CampaignEnd, why: str) -> Assessment:

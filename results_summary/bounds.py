@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from monitoring_logs.records import PhaseOrder, PhaseRecord
 from results_summary.measures import Ledger, SegmentMeasure, quantile_bounds_s
+from stress_scenarios.load_plan import Arrivals
+
+ARRIVALS_DEVIATIONS = 6
+"""Arrivals at random vary by the square root of their number; beyond six of these lies one night in a billion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +37,15 @@ class Contradiction:
 
 
 def operations_at_most(order: PhaseOrder) -> int:
-    """More intended starts than this cannot lie in the phase: each connection's grid over the whole load, rounded up."""
-    return math.ceil(order.connections * (order.operations_per_s * (order.ramp_s + order.hold_s) + 1.0))
+    """More intended starts than this cannot lie in the phase: each connection's grid over the whole load, rounded up.
+
+    Arrivals may be denser in the ramp than in the hold, and as many more than planned as chance gives.
+    """
+    on_grids = math.ceil(order.connections * (order.operations_per_s * (order.ramp_s + order.hold_s) + 1.0))
+    if not isinstance(order.pace, Arrivals):
+        return on_grids
+    by_chance = math.ceil(ARRIVALS_DEVIATIONS * math.sqrt(order.operations_expected))
+    return max(on_grids, order.operations_expected + by_chance)
 
 
 def not_run(order: PhaseOrder, record: PhaseRecord) -> int:

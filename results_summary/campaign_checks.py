@@ -11,6 +11,7 @@ from results_summary.accounts import Account, target_missed
 from results_summary.bounds import Bounds, Contradiction, operations_at_most, succeeded_bounds
 from results_summary.facts import Absent, Facts
 from results_summary.findings import GateResult, Interval, NoInterval, OperationsTally, PhaseState, State
+from results_summary.generator import Valid, seconds_due, validity_of
 from results_summary.measures import SegmentMeasure
 from results_summary.phase_checks import decide, unanswered, unit_of
 from safety_monitoring.limits import Rung
@@ -79,6 +80,8 @@ def _tally(
     if account is Account.OPEN or record.segment not in measures:
         return nothing_known(started + unknown)
     measured = measures[record.segment]
+    if not isinstance(validity_of(measured.generator, seconds_due(order, record)), Valid):
+        return nothing_known(started + unknown)
     bounds = succeeded_bounds(record, measured, unknown=unknown)
     if isinstance(bounds, Contradiction):
         return nothing_known(started + unknown)

@@ -1,22 +1,29 @@
 """How much load the target was seen to carry: a bracket of what was tested, with nothing read into the space between.
 
 Phases are ordered by their requested load. An estimate between tested levels would be a model, not an observation, and
-a phase that made no load tested nothing: it is left out.
-Pure; the report's first tile comes from here.
+a phase that made no load, or whose pace the target set, tested no level: it is left out. A search's bracket goes before
+that of the phases (see searched_capacity). Pure; the report's first tile comes from here.
 """
 
 from dataclasses import dataclass
 
+from baseline_metrics.samples import Reading
+from monitoring_logs.search_records import StepState
 from results_summary.findings import PhaseState, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadLevel:
-    """A tested load: operations per second over all connections, and those connections."""
+    """A tested load: operations per second over all connections, and those connections; of a search, at most those."""
 
     operations_per_s: float
     connections: int
     phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLevel:
+    """No load was seen to do so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +61,43 @@ class CapacityUnknown:
     reason: str
 
 
-Capacity = Between | AtLeast | Below | CapacityUnknown
+PhasesCapacity = Between | AtLeast | Below | CapacityUnknown
 
 
-def capacity(phases: tuple[PhaseState, ...]) -> Capacity:
-    """The bracket. Phases of the same load count as one level, which passes only if all of them do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """What the night's searches and its phases say together: the highest load that passes, the lowest that fails.
+
+    limited_by: what the search ran into; gave_way_per_s: the rate at which the guardian or our own generator did, so that
+    it says nothing about the target. overshoot_percent: how far the highest rate tried lay beyond the bracket.
+    contradictions: loads that passed although a lower or equal one failed; then the bracket is that of the search alone.
+    phases: what the phases alone say. where: the phase that the search followed.
+    """
+
+    passing: LoadLevel | NoLevel
+    failing: LoadLevel | NoLevel
+    limited_by: StepState
+    gave_way_per_s: Reading
+    overshoot_percent: Reading
+    where: str
+    reason: str
+    contradictions: tuple[str, ...]
+    phases: PhasesCapacity
+
+
+Capacity = PhasesCapacity | Searched
+
+
+def capacity(phases: tuple[PhaseState, ...]) -> PhasesCapacity:
+    """The phases' bracket. Phases of the same load count as one level, which passes only if all of them do."""
     if not phases:
         return CapacityUnknown(reason="no phase was planned")
-    highest_planned = max(phase.load_per_s for phase in phases)
+    phases = tuple(phase for phase in phases if phase.requested)
+    highest_planned = max((phase.load_per_s for phase in phases), default=0.0)
     phases = tuple(phase for phase in phases if phase.ran)
     levels = sorted({phase.load_per_s for phase in phases})
     if not levels:
-        return CapacityUnknown(reason="no phase made load")
+        return CapacityUnknown(reason="no phase made a load that was asked of it by number")
     states = {load: _level_state(tuple(p for p in phases if p.load_per_s == load)) for load in levels}
     passing: float | None = None
     for load in levels:

@@ -59,7 +59,11 @@ def timeline_svg(night: Timeline, zone: ZoneInfo) -> str:
     top = float(BAND_TOP + BAND_HEIGHT + 6)
     lanes: dict[str, _Lane] = {}
     for name, height, highest in (
-        ("load", 62.0, max(_highest(night.achieved_per_s), *(item.per_s for item in night.asked), 0.001)),
+        (
+            "load",
+            62.0,
+            max(_highest(night.achieved_per_s), *(point.per_s for item in night.asked for point in item.points), 0.001),
+        ),
         ("p99", 50.0, max(_highest(night.response_s_p99), 0.001)),
         ("errors", 32.0, max(1.0, _highest(night.error_percent))),
         ("health", 34.0, 100.0),
@@ -150,10 +154,9 @@ def _load(night: Timeline, lane: _Lane) -> Iterator[str]:
     yield from _area(night, night.achieved_per_s, lane, BLUE)
     yield from _curve(night, night.achieved_per_s, lane, BLUE)
     for item in night.asked:
-        y = lane.y(item.per_s)
-        points = ((item.start_s, lane.y(0.0)), (min(item.end_s, item.start_s + item.ramp_s), y), (item.end_s, y))
         path = " ".join(
-            f"{'L' if index else 'M'}{_x(night, at):.1f} {height:.1f}" for index, (at, height) in enumerate(points)
+            f"{'L' if index else 'M'}{_x(night, point.at_s):.1f} {lane.y(point.per_s):.1f}"
+            for index, point in enumerate(item.points)
         )
         yield f'<path d="{path}" fill="none" stroke="{PURPLE}" stroke-width="1.3" stroke-dasharray="4 3"/>'
 

@@ -21,6 +21,7 @@ from results_summary.facts import Absent, Facts
 from results_summary.findings import GateResult, OperationsTally, PhaseState, State
 from results_summary.measures import SegmentMeasure, measure
 from results_summary.phase_checks import PhaseEvidence, phase_gate, unanswered, without_load
+from stress_scenarios.load_plan import Thinking, Unpaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def phase_state(order: PhaseOrder, facts: Facts, results: tuple[GateResult, ...]
             ran=isinstance(record, Absent) or record.segment >= 0,
             state=state,
             why=why,
+            requested=not isinstance(order.pace, Unpaced | Thinking),
         )
 
     judged = tuple(result for result in results if result.state is not State.NOT_JUDGED)

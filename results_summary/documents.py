@@ -10,13 +10,18 @@ from datetime import UTC, datetime
 from baseline_metrics.codec import Json
 from baseline_metrics.health import KnownScore, Score, UnknownScore
 from baseline_metrics.samples import Gap, Reading, Sample
-from monitoring_logs.records import LoadFacts, Meta, PhaseOrder
+from monitoring_logs.load_orders import SearchOrder
+from monitoring_logs.records import Meta, PhaseOrder, PhaseRecord
 from results_summary.assessment import Assessment
-from results_summary.capacity import AtLeast, Below, Between, Capacity, CapacityUnknown, LoadLevel
 from results_summary.cleaning import clean
 from results_summary.facts import Absent
 from results_summary.findings import GateResult, Interval, State
+from results_summary.generator import Invalid, Unknown, Valid, seconds_due, validity_of
+from results_summary.latencies import Parted, latencies
+from results_summary.load_words import asked_words, model_of
 from results_summary.measures import SegmentMeasure, coverage_percent, response_figures
+from results_summary.phase_checks import phase_flow
+from results_summary.search_documents import capacity_document, load_document, search_documents
 from results_summary.shortfalls import shortfalls
 from results_summary.verdict import exit_code
 from results_summary.view import ReportView
@@ -57,9 +62,10 @@ def campaign_document(assessment: Assessment, view: ReportView) -> Json:
             "decided_by": [clean(gate) for gate in judgement.decided_by] if not facts.partial else [],
         },
         "campaign_summary": _campaign_summary(assessment),
-        "capacity": _capacity(assessment.capacity),
+        "capacity": capacity_document(assessment.capacity),
         "gates": [_gate(result) for result in assessment.results],
         "phase_results": [phase_document(order, assessment) for order in _orders(assessment)],
+        "searches": search_documents(assessment),
         "anchors": _anchors(assessment),
         "baseline": _baseline(assessment),
         "errors": [
@@ -129,6 +135,10 @@ def phase_document(order: PhaseOrder, assessment: Assessment) -> Json:
             "hold_s": order.hold_s,
             "threshold_multiplier": order.threshold_multiplier,
             "required_health": order.required_health,
+            "load_model": model_of(order),
+            "words": asked_words(order),
+            "ramp_curve": order.ramp_curve.value,
+            "search": _search_asked(order),
         },
         "outcome": None,
         "reason": None,
@@ -144,17 +154,62 @@ def phase_document(order: PhaseOrder, assessment: Assessment) -> Json:
         "ended_at": timestamp(record.end_utc_s),
         "health_at_arming": _score(record.health_at_arming),
         "eased_s": record.eased_s,
-        "achieved": {**_load(record.load), "hold_s_planned": order.hold_s},
+        "held_s": record.held_s,
+        "achieved": {**load_document(record.load), "hold_s_planned": order.hold_s},
     }
     segment = assessment.facts.segment(record.segment)
     if not isinstance(segment, Absent) and record.segment in assessment.measures:
         document["measured"] = {
             **_measured(assessment.measures[record.segment]),
             "coverage_percent": _reading(
-                coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested)
+                coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested + record.held_s)
             ),
+            "generator": _generator(order, record, assessment.measures[record.segment]),
+            "instrument": _instrument(order, record, assessment.measures[record.segment]),
         }
     return document
+
+
+def _search_asked(order: PhaseOrder) -> Json:
+    match order.search:
+        case SearchOrder() as search:
+            return {
+                "lasts_s": search.lasts_s,
+                "step_s": search.step_s,
+                "start_per_s": search.start_per_s,
+                "per_s_max": search.per_s_max,
+                "connections": search.connections,
+            }
+        case _:
+            return None
+
+
+def _generator(order: PhaseOrder, record: PhaseRecord, measure: SegmentMeasure) -> Json:
+    match validity_of(measure.generator, seconds_due(order, record)):
+        case Valid():
+            return {"valid": True, "reason": ""}
+        case Invalid(reason=reason):
+            return {"valid": False, "reason": reason}
+        case Unknown(reason=reason):
+            return {"valid": None, "reason": reason}
+
+
+def _instrument(order: PhaseOrder, record: PhaseRecord, measure: SegmentMeasure) -> Json:
+    """Little's law: each minute in which operations in flight and rate times service time part."""
+    check = phase_flow(order, record, measure)
+    return {
+        "latencies_trusted": check.trusted,
+        "seconds_contradicting": check.seconds_contradicting,
+        "seconds_unchecked": check.seconds_unchecked,
+        "contradictions": [
+            {
+                "minute": found.minute + 1,
+                "in_flight_mean": found.in_flight_mean,
+                "rate_times_service": found.rate_times_service,
+            }
+            for found in check.contradictions
+        ],
+    }
 
 
 def timestamp(at_utc_s: float) -> str:
@@ -213,30 +268,6 @@ def _campaign_summary(assessment: Assessment) -> Json:
     }
 
 
-def _capacity(found: Capacity) -> Json:
-    match found:
-        case Between(passing=passing, failing=failing, higher_passed=higher_passed):
-            return _bracket("between", passing=_level(passing), failing=_level(failing), doubtful=higher_passed)
-        case AtLeast(passing=passing):
-            return _bracket("at_least", passing=_level(passing), failing=None, doubtful=False)
-        case Below(failing=failing, higher_passed=higher_passed):
-            return _bracket("below", passing=None, failing=_level(failing), doubtful=higher_passed)
-        case CapacityUnknown():
-            return _bracket("unknown", passing=None, failing=None, doubtful=False)
-
-
-def _bracket(kind: str, *, passing: Json, failing: Json, doubtful: bool) -> Json:
-    return {"kind": kind, "highest_passing": passing, "lowest_failing": failing, "higher_load_passed": doubtful}
-
-
-def _level(level: LoadLevel) -> Json:
-    return {
-        "operations_per_s": level.operations_per_s,
-        "connections": level.connections,
-        "phase": clean(level.phase),
-    }
-
-
 def _gate(result: GateResult) -> Json:
     interval: Json = None
     if isinstance(result.interval, Interval):
@@ -264,7 +295,7 @@ def _anchors(assessment: Assessment) -> Json:
             "before_phase": anchor.before_phase + 1 if anchor.before_phase >= 0 else None,
             "complete": anchor.complete,
             "reason": clean(anchor.reason),
-            "achieved": _load(anchor.load),
+            "achieved": load_document(anchor.load),
             "health": _score(anchor.health.score),
             "measured": None,
         }
@@ -323,25 +354,10 @@ def _guardian(assessment: Assessment) -> Json:
     }
 
 
-def _load(load: LoadFacts) -> dict[str, Json]:
-    return {
-        "connections_requested": load.connections_requested,
-        "connections_peak": load.connections_peak,
-        "connections_opened": load.connections_opened,
-        "operations_requested": load.operations_requested,
-        "operations_started": load.operations_started,
-        "operations_succeeded": load.operations_succeeded,
-        "operations_failed": load.operations_failed,
-        "operations_abandoned": load.operations_abandoned,
-        "hold_s_requested": load.hold_s_requested,
-        "hold_s_achieved": load.hold_s_achieved,
-        "bytes_received": load.bytes_received,
-    }
-
-
 def _measured(measure: SegmentMeasure) -> dict[str, Json]:
     known = measure.fuller
     figures = response_figures(known.response)
+    service = response_figures(measure.service)
     return {
         "operations_succeeded": known.succeeded,
         "operations_failed": known.failed,
@@ -350,6 +366,12 @@ def _measured(measure: SegmentMeasure) -> dict[str, Json]:
         "response_s_p95": _reading(figures.p95_s),
         "response_s_p99": _reading(figures.p99_s),
         "response_s_max": _reading(figures.max_s),
+        "service_s_mean": _reading(service.mean_s),
+        "service_s_p50": _reading(service.p50_s),
+        "service_s_p95": _reading(service.p95_s),
+        "service_s_p99": _reading(service.p99_s),
+        "service_s_max": _reading(service.max_s),
+        "latencies_part": isinstance(latencies(measure), Parted),
     }
 
 

@@ -21,6 +21,7 @@ from monitoring_logs.records import (
     PhaseRecord,
     SegmentRecord,
 )
+from monitoring_logs.search_records import SearchRecord, SearchStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,21 @@ class SegmentFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFacts:
+    """One search: the rates that were tried, in order, and its end. phase: index of the phase that it follows, or -1."""
+
+    segment: int
+    phase: int
+    steps: tuple[SearchStep, ...]
+    record: SearchRecord | Absent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The whole record. problems: what the reader could not read, in words. partial: the night still goes on."""
+    """The whole record. problems: what the reader could not read, in words. partial: the night still goes on.
+
+    searches: those that were begun, in order; none by default, as most nights have none.
+    """
 
     run_id: str
     partial: bool
@@ -75,6 +89,7 @@ class Facts:
     end: CampaignEnd | Absent
     last_alive: LastAlive | Absent
     problems: tuple[str, ...]
+    searches: tuple[SearchFacts, ...] = ()
 
     def phase(self, index: int) -> PhaseRecord | Absent:
         """The one record of a phase."""

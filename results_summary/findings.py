@@ -57,7 +57,8 @@ class GateResult:
 class PhaseState:
     """Whether a planned phase passed. load_per_s: requested operations per second, which orders phases by load.
 
-    ran: False only when the record says that the phase made no load.
+    ran: False only when the record says that the phase made no load. requested: False when the target sets the pace, so
+    that load_per_s is only what an instant answer would give.
     """
 
     index: int
@@ -67,6 +68,7 @@ class PhaseState:
     ran: bool
     state: State
     why: str
+    requested: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,16 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from baseline_metrics.estimates import samples_needed, zero_error_upper_bound
+from baseline_metrics.units import format_duration
 from monitoring_logs.records import Meta, NotJudged
 from results_summary import wording
 from results_summary.assessment import Assessment
-from results_summary.capacity import AtLeast, Below, Between
+from results_summary.capacity import AtLeast, Below, Between, CapacityUnknown, LoadLevel, Searched
 from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.measures import coverage_percent
+from results_summary.phase_notes import contradiction_sentences
+from results_summary.searched_capacity import limit_words
 
 SENTENCES_MAX = 14
 """A longer list is not read."""
@@ -26,6 +29,7 @@ def what_it_cannot_say(assessment: Assessment) -> tuple[str, ...]:
     """Sentences, the weightiest first."""
     sentences = [
         *_whole_night(assessment),
+        *contradiction_sentences(assessment)[:NAMES_MAX],
         *_capacity(assessment),
         *_not_judged(assessment),
         *_missing_windows(assessment),
@@ -51,13 +55,18 @@ def _whole_night(assessment: Assessment) -> list[str]:
 
 def _capacity(assessment: Assessment) -> list[str]:
     tested = max(
-        (phase.load_per_s for phase in assessment.phases if phase.ran and phase.state is not State.UNKNOWN), default=0.0
+        (
+            phase.load_per_s
+            for phase in assessment.phases
+            if phase.ran and phase.requested and phase.state is not State.UNKNOWN
+        ),
+        default=0.0,
     )
     match assessment.capacity:
         case Between(passing=passing, failing=failing, higher_passed=higher_passed):
             bracket = f"{passing.operations_per_s:g} and {failing.operations_per_s:g} operations/s"
             between = any(
-                phase.ran and passing.operations_per_s < phase.load_per_s < failing.operations_per_s
+                phase.ran and phase.requested and passing.operations_per_s < phase.load_per_s < failing.operations_per_s
                 for phase in assessment.phases
             )
             tested_between = "what was tested in between is undecided, or lies above what is"
@@ -75,12 +84,38 @@ def _capacity(assessment: Assessment) -> list[str]:
             return [
                 f"No load below {failing.operations_per_s:g} operations/s was seen to pass, from the lowest tested one up."
             ]
-        case _:
+        case Searched() as found:
+            return _searched(assessment, found)
+        case CapacityUnknown():
             return (
                 [f"Nothing is known about capacity; the highest decided load was {tested:g} operations/s."]
                 if tested
                 else []
             )
+
+
+def _searched(assessment: Assessment, found: Searched) -> list[str]:
+    if found.contradictions:
+        return [
+            f"The search and the rest of the night contradict each other ({found.contradictions[0]}): neither is the answer."
+        ]
+    sentences = []
+    if not isinstance(found.failing, LoadLevel):
+        sentences.append(f"The ceiling was not found: {limit_words(found)}.")
+    elif isinstance(found.passing, LoadLevel):
+        sentences.append(
+            f"Between {wording.rate(found.passing.operations_per_s)} and {wording.rate(found.failing.operations_per_s)} "
+            "nothing is decided."
+        )
+    longest_s = max(
+        (step.end_mono_s - step.start_mono_s for search in assessment.facts.searches for step in search.steps),
+        default=0.0,
+    )
+    if longest_s > 0:
+        sentences.append(
+            f"The search held no rate for longer than {format_duration(longest_s)}: what builds up more slowly cannot show."
+        )
+    return sentences
 
 
 def _not_judged(assessment: Assessment) -> list[str]:
@@ -104,7 +139,7 @@ def _missing_windows(assessment: Assessment) -> list[str]:
         if isinstance(segment, Absent):
             continue
         known = wording.reading_percent(
-            coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested)
+            coverage_percent(segment, ramp_s=order.ramp_s, hold_s=record.load.hold_s_requested + record.held_s)
         )
         if known not in {"100.0 %", wording.UNKNOWN}:
             short.append(f"{order.name} {known}")

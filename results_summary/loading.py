@@ -9,8 +9,16 @@ from pathlib import Path
 
 from baseline_metrics.samples import HostSample
 from monitoring_logs.reader import Instant, Missing, RunReader
-from monitoring_logs.records import SCHEMA_VERSION, BaselineRecord, CampaignEnd, Meta, NightOrder
-from results_summary.facts import Absent, Facts, HostPoint, LastAlive, SegmentFacts
+from monitoring_logs.records import (
+    SCHEMA_VERSION,
+    BaselineRecord,
+    CampaignEnd,
+    Meta,
+    NightOrder,
+    SegmentKind,
+    SegmentRecord,
+)
+from results_summary.facts import Absent, Facts, HostPoint, LastAlive, SearchFacts, SegmentFacts
 
 CPU, MEMORY = "cpu_percent", "memory_percent"
 
@@ -57,6 +65,7 @@ def _read(reader: RunReader, run_dir: Path, *, partial: bool) -> Facts:
         if isinstance(alive, Instant)
         else Absent(reason=alive.reason),
         problems=(),
+        searches=_searches(reader, tuple(item.record for item in segments), meta),
     )
     return _with_problems(facts, reader, run_dir)
 
@@ -82,6 +91,26 @@ def _meta(reader: RunReader) -> Meta | Absent:
     if isinstance(order, NightOrder) and not isinstance(host, Missing):
         return Meta(schema_version=SCHEMA_VERSION, order=order, host=host, protections=())
     return Absent(reason=meta.reason)
+
+
+def _searches(reader: RunReader, segments: tuple[SegmentRecord, ...], meta: Meta | Absent) -> tuple[SearchFacts, ...]:
+    """Those that have a record, and those that a crash cut off: they have a segment of their own, named as their phase."""
+    records = {record.segment: record for record in reader.search_records()}
+    names = {item.segment: item.name for item in segments if item.kind is SegmentKind.SEARCH}
+    orders = () if isinstance(meta, Absent) else meta.order.phases
+    found = []
+    for segment in sorted({*records, *names}):
+        record = records.get(segment)
+        named = next((order.index for order in orders if order.name == names.get(segment, "")), -1)
+        found.append(
+            SearchFacts(
+                segment=segment,
+                phase=named if record is None else record.phase,
+                steps=reader.search_steps(segment),
+                record=Absent(reason="the search's end is not in the record") if record is None else record,
+            )
+        )
+    return tuple(found)
 
 
 def _end(reader: RunReader) -> CampaignEnd | Absent:

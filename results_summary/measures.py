@@ -5,14 +5,17 @@ so that a window missing from one may still be known from the other, and a gap i
 Pure; the reporter's checks and tables are made from this.
 """
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from baseline_metrics.estimates import percentile_rank_interval, samples_needed
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from monitoring_logs.records import LoadSecond
 from results_summary.facts import SegmentFacts
-from results_summary.generator import is_ours, is_saturated
+from results_summary.generator import GeneratorSecond, generator_seconds, is_ours
+from results_summary.littles_law import FlowSecond, flow_seconds
 from stress_scenarios.histogram import Histogram, HistogramError
 
 
@@ -48,17 +51,22 @@ class Ledger:
 class SegmentMeasure:
     """Both ledgers of a segment, and the mean response time of each second that had a success, seconds.
 
-    clear, saturated: numbers of the seconds in which our own generator kept up, or did not. failures_known: failures whose
-    kind is in the record and that our own side did not make; failures_ours: those that it made.
+    service: of the successes that the minutes know, from the actual start. service_s_max: no operation that is known took
+    longer. generator: how our own side fared, second by second. flow: what Little's law needs. failures_known: failures whose
+    kind is in the record and that our own side did not make; failures_ours: those that it made. dropped_for_want: arrivals
+    given up in seconds in which our own side is known to have been in time: there was no free connection to send them on.
     """
 
     seconds: Ledger
     minutes: Ledger
     second_means_s: tuple[float, ...]
-    clear: frozenset[int]
-    saturated: frozenset[int]
+    service: Histogram
+    service_s_max: float
+    generator: tuple[GeneratorSecond, ...]
+    flow: tuple[FlowSecond, ...]
     failures_known: int
     failures_ours: int
+    dropped_for_want: int
 
     @property
     def fuller(self) -> Ledger:
@@ -90,16 +98,24 @@ def measure(facts: SegmentFacts) -> SegmentMeasure:
         ((row.succeeded, row.failed, row.response_succeeded) for _, row in sorted(seconds.items())), means
     )
     by_minute = _add_up(((row.succeeded, row.failed, row.response_succeeded) for _, row in sorted(minutes.items())), [])
-    saturated = frozenset(number for number, row in seconds.items() if is_saturated(row))
     ours = sum(group.count for group in facts.errors if is_ours(group.error.value))
+    service = _merged(row.service_succeeded for row in minutes.values())
+    failed = _merged(row.response_failed for row in minutes.values())
+    ends = [service, failed]
+    if by_minute.completed < by_second.completed:  # the minutes may lack the longest one
+        ends.extend((by_second.response, _merged(row.response_failed for row in seconds.values())))
+    generator = generator_seconds(facts.seconds)
     return SegmentMeasure(
         seconds=by_second,
         minutes=by_minute,
         second_means_s=tuple(means),
-        clear=frozenset(seconds) - saturated,
-        saturated=saturated,
+        service=service,
+        service_s_max=max(_max_s(histogram) for histogram in ends),
+        generator=generator,
+        flow=flow_seconds(facts.seconds),
         failures_known=sum(group.count for group in facts.errors) - ours,
         failures_ours=ours,
+        dropped_for_want=_dropped_for_want(seconds, generator),
     )
 
 
@@ -153,6 +169,34 @@ def quantile_bounds_s(response: Histogram, quantile: float, *, missing: int) -> 
     lowest = _at_rank(response, rank - missing) if rank > missing else 0.0
     highest = _at_rank(response, rank) if rank <= response.count else math.inf
     return lowest, highest
+
+
+def _dropped_for_want(seconds: Mapping[int, LoadSecond], generator: Iterable[GeneratorSecond]) -> int:
+    """The record counts from the load's start on, so a second's own part needs the second before it."""
+    total = 0
+    for second in generator:
+        if not second.is_clear or (second.second > 0 and second.second - 1 not in seconds):
+            continue
+        before = seconds[second.second - 1].operations_dropped if second.second > 0 else 0
+        total += max(0, seconds[second.second].operations_dropped - before)
+    return total
+
+
+def _merged(encoded: Iterable[str]) -> Histogram:
+    """All of those that can be read; one that cannot is left out, and so is its part of the tail."""
+    merged = Histogram()
+    for text in encoded:
+        with contextlib.suppress(HistogramError):
+            merged.merge(Histogram.decode(text))
+    return merged
+
+
+def _max_s(histogram: Histogram) -> float:
+    match histogram.max_s:
+        case Sample(value=value_s):
+            return value_s
+        case Gap():
+            return 0.0
 
 
 def _at_rank(response: Histogram, rank: int) -> float:

@@ -22,14 +22,15 @@ from results_summary.bounds import (
     succeeded_bounds,
 )
 from results_summary.findings import GateResult, Interval, NoInterval, State, Unit
-from results_summary.generator import GeneratorSeconds, generator_seconds
+from results_summary.generator import GeneratorValidity, Valid, seconds_due, validity_of
+from results_summary.littles_law import FlowCheck, flow_check
 from results_summary.measures import SegmentMeasure, estimable_quantile, quantile_interval_s
 
 SHORTENED_S_MIN = 0.5
 """Less than this is rounding of the schedule, and no window of a second is lost by it."""
 
-_MADE_BY_GENERATOR = frozenset({GateKind.PHASE_ACHIEVED, GateKind.PHASE_RESPONSE, GateKind.PHASE_RESPONSE_P99})
-"""Gates that a generator at its own limit fails without the target."""
+_LATENCIES = frozenset({GateKind.PHASE_RESPONSE, GateKind.PHASE_RESPONSE_P99})
+"""Gates that an instrument which contradicts itself cannot decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +50,29 @@ class PhaseEvidence:
         return 0
 
     @property
-    def generator(self) -> GeneratorSeconds:
-        """How our own generator fared."""
-        return generator_seconds(self.order, self.record, clear=self.measure.clear, saturated=self.measure.saturated)
+    def generator(self) -> GeneratorValidity:
+        """Whether our own generator kept up."""
+        return validity_of(self.measure.generator, seconds_due(self.order, self.record))
+
+    @property
+    def flow(self) -> FlowCheck:
+        """Whether the instrument agrees with itself."""
+        return phase_flow(self.order, self.record, self.measure)
 
     @property
     def shortened(self) -> bool:
         """Whether the night was late and less time was asked for than was planned."""
         return self.record.load.hold_s_requested < self.order.hold_s - SHORTENED_S_MIN
+
+
+def phase_flow(order: PhaseOrder, record: PhaseRecord, measure: SegmentMeasure) -> FlowCheck:
+    """Little's law over a phase's load."""
+    return flow_check(
+        measure.flow,
+        due=seconds_due(order, record),
+        abandoned=record.load.operations_abandoned,
+        service_s_max=measure.service_s_max,
+    )
 
 
 def phase_gate(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
@@ -209,27 +225,53 @@ def _response_p99(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
 
 
 def _achieved(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
-    """Started of requested, both from the workers' counters, which are exact without any window."""
+    """Started of requested, both from the workers' counters, which are exact without any window.
+
+    A dropped arrival was requested and not started. That is on the target's account where our own side is known to have
+    been in time, so that only connections were wanting, all busy with slow answers; elsewhere it may be our own doing.
+    """
     load = evidence.record.load
     requested = load.operations_requested
     if evidence.unknown_operations:
         requested = max(requested, operations_at_most(evidence.order))
     if requested <= 0:
         return unanswered(spec, detail="no operation was requested")
-    percent = min(100.0, 100.0 * load.operations_started / requested)
+    for_want = min(load.operations_dropped, evidence.measure.dropped_for_want)
+    percent = Bounds(
+        lowest=min(100.0, 100.0 * load.operations_started / requested),
+        highest=min(100.0, 100.0 * (load.operations_started + load.operations_dropped - for_want) / requested),
+    )
     return GateResult(
         spec=spec,
-        observed=Sample(value=percent),
+        observed=Sample(value=percent.lowest),
         unit=Unit.PERCENT,
         interval=NoInterval(),
-        state=State.PASS if percent >= spec.threshold else State.FAIL,
-        detail=f"{load.operations_started} of {requested} operations were started",
+        state=decide(percent, lambda share: share >= spec.threshold),
+        detail=f"{load.operations_started} of {requested} operations were started"
+        + _dropped_words(dropped=load.operations_dropped, for_want=for_want),
     )
 
 
+def _dropped_words(*, dropped: int, for_want: int) -> str:
+    if not dropped:
+        return ""
+    why = "every connection was busy, answers were too slow for this rate"
+    if for_want == dropped:
+        return f"; {dropped} were dropped: {why}"
+    ours = f"{dropped - for_want} when our own side was late, or may have been"
+    return f"; {dropped} were dropped, {for_want} because {why}, {ours}" if for_want else f"; dropped: {ours}"
+
+
 def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
-    """A failure that is not the target's decides nothing, and neither does the success of less load than was planned."""
-    kind = result.spec.kind
+    """A failure that is not the target's decides nothing, and neither does the success of less load than was planned.
+
+    What a generator measured that did not keep up decides nothing at all, whatever it shows.
+    """
+    kind, generator = result.spec.kind, evidence.generator
+    if result.state is not State.UNKNOWN and not isinstance(generator, Valid):
+        return _undecided(result, generator.reason)
+    if result.state is not State.UNKNOWN and kind in _LATENCIES and not evidence.flow.trusted:
+        return _undecided(result, evidence.flow.words)
     if result.state is State.PASS and kind is GateKind.PHASE_ACHIEVED and evidence.shortened:
         ran_s, planned_s = evidence.record.load.hold_s_requested, evidence.order.hold_s
         return _undecided(result, f"ran {ran_s:.1f} of {planned_s:.1f} s, the night was late")
@@ -241,8 +283,6 @@ def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
         )
     if evidence.account is Account.STOPPED_BY_PERSON and kind is GateKind.PHASE_ACHIEVED:
         return _undecided(result, "a person stopped the campaign during this phase")
-    if kind in _MADE_BY_GENERATOR and not evidence.generator.kept_up:
-        return _undecided(result, evidence.generator.words)
     return result
 
 

@@ -47,8 +47,9 @@ def render_text(view: ReportView) -> str:
         lines.extend(_block(label, words, lines_max))
         if label == "phases":
             place = len(lines)
-    if view.shortfalls and len(lines) < TEXT_LINES_MAX:
-        lines[place:place] = _block("short", _shortfalls_words(view), 1)
+    for label, words in (("latency", _first_of(view.latencies)), ("short", _first_of(view.shortfalls))):
+        if words and len(lines) < TEXT_LINES_MAX:
+            lines[place:place] = _block(label, words, 1)
     return "\n".join(lines[:TEXT_LINES_MAX]) + "\n"
 
 
@@ -121,9 +122,12 @@ def _phases_words(view: ReportView) -> str:
     return words
 
 
-def _shortfalls_words(view: ReportView) -> str:
-    first, *others = view.shortfalls
-    return f"{first}; and {len(others)} more" if others else first
+def _first_of(sentences: tuple[str, ...]) -> str:
+    """The first sentence and how many more there are; "" when there is none."""
+    if not sentences:
+        return ""
+    first, *others = sentences
+    return f"{first.removesuffix('.')}; and {len(others)} more" if others else first
 
 
 def _block(label: str, words: str, lines_max: int) -> list[str]:

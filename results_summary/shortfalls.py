@@ -12,12 +12,16 @@ from results_summary import wording
 from results_summary.assessment import Assessment
 from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
 from results_summary.facts import Absent
+from results_summary.load_words import is_open
 
 SHORT_OF_SHARE = 0.98
 """The same two percent that the gate of achieved load allows."""
 
-RECONNECTS_SHARE_MAX = 2.0
-"""A connection is opened anew for each session; twice as often means that something closes them within a session."""
+RECONNECTS_SHARE_MAX = 1.0
+"""A connection breaks now and then; one for each session means that something closes them."""
+
+_RECONNECTS_COUNTED_FROM = 2
+"""Schema version. Before it only opened connections were counted, of which each session has one."""
 
 
 class ShortfallKind(Enum):
@@ -29,7 +33,9 @@ class ShortfallKind(Enum):
     OPERATIONS = "operations"
     HOLD_S = "hold_s"
     EASED_S = "eased_s"  # asked: without a second of it
-    RECONNECTS = "reconnects"  # asked: sessions, achieved: connections that were opened for them
+    HELD_S = "held_s"  # for how long a person had paused it; asked: without a second of it
+    DROPPED = "dropped"  # arrivals given up before they were sent; asked: none
+    RECONNECTS = "reconnects"  # asked: sessions, achieved: connections opened in the place of others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +67,17 @@ def shortfalls(assessment: Assessment) -> tuple[Shortfall, ...]:
             words = f"cut before the night: {clean(order.cut)}"
             found.append(_shortfall(order, ShortfallKind.CUT, order.hold_s, 0.0, words))
         elif not isinstance(record, Absent):
-            found.extend(_short_of(order, record))
+            found.extend(_short_of(order, record, schema_version=facts.meta.schema_version))
     return tuple(found)
 
 
-def _short_of(order: PhaseOrder, record: PhaseRecord) -> list[Shortfall]:
+def _short_of(order: PhaseOrder, record: PhaseRecord, *, schema_version: int) -> list[Shortfall]:
     load = record.load
     if record.outcome in {Outcome.SKIPPED, Outcome.NOT_REACHED}:
         words = f"not run ({record.outcome.value}: {clean(record.reason)})"
         return [_shortfall(order, ShortfallKind.NOT_RUN, order.hold_s, 0.0, words)]
     found = []
-    if load.connections_peak < load.connections_requested:
+    if load.connections_peak < load.connections_requested and not is_open(order):
         words = f"{load.connections_peak} of {load.connections_requested} connections were open at once"
         found.append(
             _shortfall(order, ShortfallKind.CONNECTIONS, load.connections_requested, load.connections_peak, words)
@@ -93,11 +99,18 @@ def _short_of(order: PhaseOrder, record: PhaseRecord) -> list[Shortfall]:
     if record.eased_s > 0:
         words = f"the guardian eased the load for {format_duration(record.eased_s)}"
         found.append(_shortfall(order, ShortfallKind.EASED_S, 0.0, record.eased_s, words))
+    if record.held_s > 0:
+        words = f"a person had paused the load for {format_duration(record.held_s)}"
+        found.append(_shortfall(order, ShortfallKind.HELD_S, 0.0, record.held_s, words))
+    if load.operations_dropped > 0:
+        words = f"{wording.count(load.operations_dropped)} arrivals were dropped: they could not be sent in time"
+        found.append(_shortfall(order, ShortfallKind.DROPPED, 0.0, load.operations_dropped, words))
     sessions = load.connections_requested + load.operations_started // max(1, order.operations_per_session)
-    if load.connections_opened > RECONNECTS_SHARE_MAX * sessions:
-        opened = wording.count(load.connections_opened)
-        words = f"the target closes connections: {opened} were opened for {wording.count(sessions)} sessions"
-        found.append(_shortfall(order, ShortfallKind.RECONNECTS, sessions, load.connections_opened, words))
+    counted = schema_version >= _RECONNECTS_COUNTED_FROM
+    reconnects = load.reconnects if counted else load.connections_opened - sessions
+    if reconnects > RECONNECTS_SHARE_MAX * sessions:
+        words = f"the target closes connections: {wording.count(reconnects)} reconnections in {wording.count(sessions)} sessions"
+        found.append(_shortfall(order, ShortfallKind.RECONNECTS, sessions, reconnects, words))
     return found
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from baseline_metrics.health import KnownScore, Score
 from baseline_metrics.samples import Gap, Reading, Sample
 from monitoring_logs.records import GuardianEvent
+from results_summary.asked_loads import Asked, asked_loads
 from results_summary.assessment import Assessment
 from results_summary.facts import Absent, SegmentFacts
 from results_summary.findings import State
@@ -58,16 +59,6 @@ class Band:
     end_s: float
     state: State
     words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The load that the plan asked for: rising over the ramp, then level. Per second."""
-
-    start_s: float
-    ramp_s: float
-    end_s: float
-    per_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +125,7 @@ def timeline(assessment: Assessment) -> Timeline | Absent:
         length_s=length_s,
         column_s=grid.column_s,
         bands=_bands(assessment, start, length_s),
-        asked=_asked(assessment, start, length_s),
+        asked=asked_loads(facts, start_mono_s=start, length_s=length_s),
         achieved_per_s=tuple(_spread(column.rates, expected=column.expected) for column in load),
         response_s_p50=tuple(_quantile(column, 0.5) for column in load),
         response_s_p99=tuple(_quantile(column, 0.99) for column in load),
@@ -186,7 +177,7 @@ def _loads(assessment: Assessment) -> list[tuple[float, float]]:
     anchor_s = order.anchor.ramp_s + order.anchor.hold_s
     loads = [(anchor.start_mono_s, min(anchor.end_mono_s, anchor.start_mono_s + anchor_s)) for anchor in facts.anchors]
     loads += [
-        (phase.start_mono_s, min(phase.end_mono_s, phase.start_mono_s + planned_s.get(phase.index, 0.0)))
+        (phase.start_mono_s, min(phase.end_mono_s, phase.start_mono_s + planned_s.get(phase.index, 0.0) + phase.held_s))
         for phase in facts.phases
     ]
     return loads
@@ -286,38 +277,6 @@ def _bands(assessment: Assessment, start: float, length_s: float) -> tuple[Band,
             )
         )
     return tuple(bands)
-
-
-def _asked(assessment: Assessment, start: float, length_s: float) -> tuple[Asked, ...]:
-    """From the order, not from the workers' own counts: what a broken generator was asked is not what it says."""
-    facts = assessment.facts
-    if isinstance(facts.meta, Absent):
-        return ()
-    order = facts.meta.order
-    asked = [
-        Asked(
-            start_s=anchor.start_mono_s - start,
-            ramp_s=order.anchor.ramp_s,
-            end_s=min(length_s, anchor.start_mono_s - start + order.anchor.ramp_s + order.anchor.hold_s),
-            per_s=order.anchor.connections * order.anchor.operations_per_s,
-        )
-        for anchor in facts.anchors
-        if anchor.end_mono_s > anchor.start_mono_s
-    ]
-    for phase in order.phases:
-        record = facts.phase(phase.index)
-        if isinstance(record, Absent) or record.end_mono_s <= record.start_mono_s:
-            continue
-        begin = record.start_mono_s - start
-        asked.append(
-            Asked(
-                start_s=begin,
-                ramp_s=phase.ramp_s,
-                end_s=min(length_s, begin + phase.ramp_s + phase.hold_s),
-                per_s=phase.connections * phase.operations_per_s,
-            )
-        )
-    return tuple(sorted(asked, key=lambda item: item.start_s))
 
 
 def _health(assessment: Assessment, start: float) -> tuple[ScoredAt, ...]:

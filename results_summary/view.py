@@ -50,7 +50,11 @@ class GateRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRow:
-    """One phase: asked against achieved, how it felt, how it ended."""
+    """One phase: asked against achieved, how it felt, how it ended.
+
+    service: p99 from the actual start where it is another than from the intended one, else "-". notes: what else happened
+    to its load (paused, dropped, reconnected, redirected, messages).
+    """
 
     number: int
     name: str
@@ -63,11 +67,38 @@ class PhaseRow:
     p50: str
     p95: str
     p99: str
+    service: str
     errors: str
     coverage: str
     outcome: str
     reason: str
+    notes: tuple[str, ...]
     state: Badge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStepRow:
+    """One rate of a search."""
+
+    number: int
+    rate: str
+    lasted: str
+    achieved: str
+    success: str
+    mean: str
+    p99: str
+    state: Badge
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchView:
+    """One search. where: the phase that it followed. svg: "" when no rate was tried."""
+
+    where: str
+    words: str
+    svg: str
+    steps: tuple[SearchStepRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +177,10 @@ class NamedValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportView:
-    """The whole report. verdict.word is PARTIAL while the night goes on. marks: REHEARSAL and the like."""
+    """The whole report. verdict.word is PARTIAL while the night goes on. marks: REHEARSAL and the like.
+
+    latencies: phases in which users waited before their request could start. contradictions: of the instrument with itself.
+    """
 
     title: str
     run_id: str
@@ -162,6 +196,9 @@ class ReportView:
     gates: tuple[GateRow, ...]
     gates_words: str
     phases: tuple[PhaseRow, ...]
+    latencies: tuple[str, ...]
+    contradictions: tuple[str, ...]
+    searches: tuple[SearchView, ...]
     shortfalls: tuple[str, ...]
     anchors: tuple[AnchorRow, ...]
     anchors_words: str

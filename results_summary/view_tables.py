@@ -17,7 +17,9 @@ from results_summary.assessment import Assessment
 from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
 from results_summary.facts import Absent, SegmentFacts
 from results_summary.findings import GateResult, Interval, NoInterval, State
+from results_summary.load_words import asked_words
 from results_summary.measures import coverage_percent, response_figures
+from results_summary.phase_notes import phase_notes, service_words
 from results_summary.view import (
     AnchorRow,
     Badge,
@@ -226,9 +228,7 @@ def _name(order: PhaseOrder) -> str:
 def _phase_row(order: PhaseOrder, assessment: Assessment) -> PhaseRow:
     record = assessment.facts.phase(order.index)
     state = next((phase.state for phase in assessment.phases if phase.index == order.index), State.NOT_JUDGED)
-    asked = (
-        f"{wording.plural(order.connections, 'connection')}, {wording.rate(order.connections * order.operations_per_s)}"
-    )
+    asked = asked_words(order)
     planned = format_duration(order.hold_s)
     if isinstance(record, Absent):
         return _empty_row(order, asked, planned, state)
@@ -252,10 +252,14 @@ def _phase_row(order: PhaseOrder, assessment: Assessment) -> PhaseRow:
         p50=wording.reading_seconds(figures.p50_s),
         p95=_tail(figures.p95_s),
         p99=_tail(figures.p99_s),
+        service=service_words(measured) or DASH,
         errors=wording.count(known.failed + load.operations_abandoned),
-        coverage=wording.reading_percent(coverage_percent(segment, ramp_s=order.ramp_s, hold_s=load.hold_s_requested)),
+        coverage=wording.reading_percent(
+            coverage_percent(segment, ramp_s=order.ramp_s, hold_s=load.hold_s_requested + record.held_s)
+        ),
         outcome=record.outcome.value,
         reason=clean(record.reason) or DASH,
+        notes=phase_notes(record),
         state=state_badge(state),
     )
 
@@ -273,10 +277,12 @@ def _empty_row(order: PhaseOrder, asked: str, planned: str, state: State) -> Pha
         p50=DASH,
         p95=DASH,
         p99=DASH,
+        service=DASH,
         errors=DASH,
         coverage=DASH,
         outcome="CUT" if order.cut else "no record",
         reason=clean(order.cut) or DASH,
+        notes=(),
         state=Badge(word="CUT", tone=Tone.PLAIN) if order.cut else state_badge(state),
     )
 
@@ -316,6 +322,8 @@ def _anchor_row(anchor: AnchorRecord, assessment: Assessment, zone: ZoneInfo, ch
 def _where(segment: SegmentFacts) -> str:
     if segment.record.kind is SegmentKind.ANCHOR:
         return "anchors"
+    if segment.record.kind is SegmentKind.SEARCH:
+        return f"search in {clean(segment.record.name, characters_max=NAME_CHARACTERS_MAX)}"
     return clean(segment.record.name, characters_max=NAME_CHARACTERS_MAX) or segment.record.kind.value
 
 

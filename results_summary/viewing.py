@@ -13,12 +13,14 @@ from baseline_metrics.units import format_bytes, format_duration
 from monitoring_logs.records import CampaignEnd, EndCause, Meta, Outcome
 from results_summary import wording
 from results_summary.assessment import Assessment
-from results_summary.capacity import AtLeast, Below, Between, CapacityUnknown
+from results_summary.capacity_view import capacity_tile
 from results_summary.charts import timeline_svg, zone_of
 from results_summary.cleaning import clean
 from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.limits_of_knowledge import what_it_cannot_say
+from results_summary.phase_notes import contradiction_sentences, latency_sentences
+from results_summary.search_view import search_views
 from results_summary.shortfalls import shortfalls
 from results_summary.timeline import timeline
 from results_summary.verdict import Verdict, exit_code
@@ -64,12 +66,15 @@ def view(assessment: Assessment) -> ReportView:
         why=_why(assessment),
         night=_night_words(assessment, zone),
         ended=_ended_words(assessment, zone),
-        tiles=(_capacity_tile(assessment), _operations_tile(assessment), _safety_tile(assessment)),
+        tiles=(capacity_tile(assessment), _operations_tile(assessment), _safety_tile(assessment)),
         timeline_svg="" if isinstance(night, Absent) else timeline_svg(night, zone),
         timeline_words=clean(night.reason) if isinstance(night, Absent) else "",
         gates=gate_rows(assessment),
         gates_words=_gates_words(assessment),
         phases=phase_rows(assessment),
+        latencies=latency_sentences(assessment),
+        contradictions=contradiction_sentences(assessment),
+        searches=search_views(assessment),
         shortfalls=tuple(short.sentence for short in shortfalls(assessment)),
         anchors=anchor_rows(assessment, zone),
         anchors_words=_anchors_words(assessment),
@@ -167,41 +172,6 @@ def _cause_words(cause: EndCause) -> str:
         case EndCause.RUNNER_FAULT:
             return "our own fault"
     assert_never(cause)
-
-
-def _capacity_tile(assessment: Assessment) -> Tile:
-    found = assessment.capacity
-    match found:
-        case Between(passing=passing, failing=failing, higher_passed=higher_passed):
-            lines = [
-                "operations/s: highest that passes, lowest that fails",
-                f"{passing.connections} to {failing.connections} connections",
-            ]
-            if higher_passed:
-                lines.append("doubtful: a higher load passed")
-            return Tile(
-                label="Capacity",
-                value=f"{passing.operations_per_s:g} - {failing.operations_per_s:g}/s",
-                lines=tuple(lines),
-                tone=Tone.WARN,
-            )
-        case AtLeast(passing=passing, above_open=above_open):
-            lines = ["operations/s, ceiling not found", f"{wording.plural(passing.connections, 'connection')}"]
-            if above_open:
-                lines.append("higher loads stayed undecided")
-            return Tile(
-                label="Capacity", value=f"at least {passing.operations_per_s:g}/s", lines=tuple(lines), tone=Tone.GOOD
-            )
-        case Below(failing=failing):
-            return Tile(
-                label="Capacity",
-                value=f"below {failing.operations_per_s:g}/s",
-                lines=("operations/s: the lowest load that fails", f"{failing.connections} connections"),
-                tone=Tone.BAD,
-            )
-        case CapacityUnknown(reason=reason):
-            return Tile(label="Capacity", value=wording.UNKNOWN, lines=(clean(reason),), tone=Tone.OPEN)
-    assert_never(found)
 
 
 def _operations_tile(assessment: Assessment) -> Tile:

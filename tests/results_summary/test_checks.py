@@ -270,29 +270,21 @@ def test_a_saturated_generator_excuses_what_it_may_have_caused(kind: GateKind, s
     assert ("the generator was at its own limit" in result.detail) is (state is State.UNKNOWN)
 
 
-def test_a_saturated_generator_takes_no_pass_away_and_excuses_no_error() -> None:
-    """What was achieved was achieved, and a wrong answer is wrong however busy the asker."""
-    good = one_phase(saturated_share=1.0)
-    assert assess(good).phases[0].state is State.PASS
-    bad = one_phase(saturated_share=1.0, success_share=0.5)
-    assert answer(bad, GateKind.PHASE_SUCCESS, 0).state is State.FAIL
+@pytest.mark.parametrize("words", [{}, {"success_share": 0.5}])
+def test_a_generator_at_its_limit_takes_every_answer_away(words: dict[str, float]) -> None:
+    """Whatever the figures say, passing ones too: no gate of the phase is decided, and none of its operations is known."""
+    facts = one_phase(saturated_share=1.0, **words)
+    assessment = assess(facts)
+    assert assessment.phases[0].state is State.UNKNOWN
+    of_phase = [result for result in assessment.results if result.spec.phase == 0]
+    assert {result.state for result in of_phase} == {State.UNKNOWN}
+    assert all("the generator was at its own limit in 22 of 22 s" in result.detail for result in of_phase)
+    assert answer(facts, GateKind.OPERATIONS_SUCCEEDED).state is State.UNKNOWN
+    assert assessment.judgement.verdict is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize(
-    ("cpu_s", "lag_s", "state"),
-    [(0.89, 0.25, State.FAIL), (0.90, 0.0, State.UNKNOWN), (0.0, 0.251, State.UNKNOWN)],
-)
-def test_the_generators_limits_are_exact(cpu_s: float, lag_s: float, state: State) -> None:
-    """From 0.9 CPU seconds per second, and above a quarter of a second of lag."""
-    facts = one_phase(started_share=0.8)
-    segment = facts.segments[1]
-    seconds = tuple(replace(row, generator_cpu_s=cpu_s, loop_lag_s_max=lag_s) for row in segment.seconds)
-    facts = replace(facts, segments=(facts.segments[0], replace(segment, seconds=seconds), *facts.segments[2:]))
-    assert answer(facts, GateKind.PHASE_ACHIEVED, 0).state is state
-
-
-def test_a_failure_needs_seconds_that_show_a_generator_that_kept_up() -> None:
-    """Saturated seconds that were lost must not turn an excuse into a failure."""
+def test_an_answer_needs_seconds_that_show_a_generator_that_kept_up() -> None:
+    """Saturated seconds that were lost must not turn an unknown answer into a failure."""
     facts = one_phase(hold_s=100.0, ramp_s=0.0, started_share=0.8, saturated_share=0.5)
     assert answer(facts, GateKind.PHASE_ACHIEVED, 0).state is State.UNKNOWN
     less = without(facts, segment=1, second=lambda row: row.second < 50)

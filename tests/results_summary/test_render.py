@@ -263,12 +263,23 @@ def test_connections_fall_short_by_how_many_were_open_at_once() -> None:
 
 
 def test_a_target_that_closes_connections_is_said_apart() -> None:
-    """Up to twice as many as there were sessions is reconnecting after a session; more is the target's doing."""
+    """A connection that breaks for each session is the target's doing; sessions with several connections are not."""
     facts = make_facts(Night(phases=(Phase(name="only", connections=4),)))
+    sessions = 4 + facts.phases[0].load.operations_started // 10
+    assert shown(with_first_load(facts, reconnects=sessions, connections_opened=9 * sessions)).shortfalls == ()
+    (words,) = shown(with_first_load(facts, reconnects=sessions + 1)).shortfalls
+    assert words == f"only: the target closes connections: {sessions + 1} reconnections in {sessions} sessions"
+
+
+def test_before_reconnections_were_counted_opened_connections_tell() -> None:
+    """In a record of schema version 1, more than two connections for a session are the target's doing."""
+    facts = make_facts(Night(phases=(Phase(name="only", connections=4),)))
+    assert not isinstance(facts.meta, Absent)
+    facts = replace(facts, meta=replace(facts.meta, schema_version=1))
     sessions = 4 + facts.phases[0].load.operations_started // 10
     assert shown(with_first_load(facts, connections_opened=2 * sessions)).shortfalls == ()
     (words,) = shown(with_first_load(facts, connections_opened=2 * sessions + 1)).shortfalls
-    assert words == f"only: the target closes connections: {2 * sessions + 1} were opened for {sessions} sessions"
+    assert words == f"only: the target closes connections: {sessions + 1} reconnections in {sessions} sessions"
 
 
 def test_a_shortened_phase_shows_planned_and_held_seconds() -> None:
