@@ -7,7 +7,16 @@ still hold ``${env:NAME}`` references: secrets are resolved in memory, when work
 from dataclasses import dataclass
 
 from monitoring_logs.records import HostFacts, NightOrder
-from stress_scenarios.load_plan import EngineName, OperationSpec, TargetSpec
+from stress_scenarios.load_plan import (
+    NO_CODE,
+    EngineName,
+    FeederSpec,
+    NoCode,
+    OperationSpec,
+    PythonScenario,
+    TargetSpec,
+    Variable,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +49,6 @@ class CampaignOrder:
     strict: bool
     runs_dir: str
     state_dir: str
+    variables: tuple[Variable, ...] = ()
+    feeders: tuple[FeederSpec, ...] = ()
+    code: NoCode | PythonScenario = NO_CODE

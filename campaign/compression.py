@@ -8,22 +8,22 @@ import dataclasses
 import math
 
 from baseline_metrics.units import format_duration
-from campaign.fitting import SAMPLES_NEEDED, DoesNotFit, Fitted, Part, duration_for, expected_operations, fit
+from campaign.fitting import SAMPLES_NEEDED, DoesNotFit, Fitted, Part, duration_for, fit
 from campaign.full_night import (
     FullNight,
     NightRequest,
     conclude_s,
     full_shape,
-    night_request,
     option_text,
     overhead_s,
     phase_shapes,
+    rescaled,
     rest_s,
     sample_arithmetic,
 )
 from campaign.plan import Plan
 from campaign.planned_night import Note, NoteKind, PlanRefused
-from campaign.planned_order import NightShape
+from campaign.planned_shape import NightShape
 
 IDLE_S_MIN = 2.5
 """Three readings at the default period of 1 s."""
@@ -54,7 +54,7 @@ def compress(
         )
         return PlanRefused(reasons=(f"{text}; leave it out, or write less",))
     parts = _compressed_parts(plan, request, full)
-    available_s = to_s * (1.0 - SLACK_SHARE) - overhead_s(len(full.running), length_s=to_s)
+    available_s = to_s * (1.0 - SLACK_SHARE) - overhead_s(full.running, length_s=to_s)
     fitted = fit(parts, available_s=available_s)
     if isinstance(fitted, DoesNotFit):
         return PlanRefused(reasons=_too_short(request, full, parts, to_s=to_s, available_s=available_s, scale=scale))
@@ -104,9 +104,9 @@ def _too_short(
     reasons = []
     for name, load, duration_s in loads:
         shrunk_s = round(duration_s * factor, 1)
-        if expected_operations(load, ramp_s=request.ramp.of(shrunk_s), duration_s=shrunk_s) < SAMPLES_NEEDED:
+        if load.operations(ramp_s=request.ramp.of(shrunk_s), duration_s=shrunk_s) < SAMPLES_NEEDED:
             reasons.append(sample_arithmetic(name, load, request.ramp, shrunk_s))
-    overhead = overhead_s(len(full.running), length_s=to_s)
+    overhead = overhead_s(full.running, length_s=to_s)
     least_s = sum(part.count * part.floor_s for part in parts)
     reasons.append(
         f"--compress {format_duration(to_s)} is too short: {format_duration(least_s)} for the shortest loads that decide "
@@ -120,7 +120,7 @@ def _ways_out(request: NightRequest, full: FullNight, *, to_s: float, scale: flo
     enough_s = _enough_s(request, full)
     ways = [f"use --compress {option_text(enough_s)}"] if enough_s < full.length_s else ["leave --compress out"]
     for factor in range(2, SCALE_SUGGESTED_MAX + 1):
-        larger = night_request(request.plan, scale * factor)
+        larger = rescaled(request, scale * factor)
         running = tuple(larger.candidates[candidate.index] for candidate in full.running)
         if _enough_s(larger, dataclasses.replace(full, running=running), rounded=False) <= to_s:
             ways.append(f"--scale {scale * factor:g}")
@@ -133,7 +133,7 @@ def _enough_s(request: NightRequest, full: FullNight, *, rounded: bool = True) -
     least_s = sum(part.count * part.floor_s for part in _compressed_parts(request.plan, request, full))
     needed_s = least_s / (1.0 - SLACK_SHARE)
     for _ in range(2):  # the report's share depends on the length that it is part of
-        needed_s = (least_s + overhead_s(len(full.running), length_s=needed_s)) / (1.0 - SLACK_SHARE)
+        needed_s = (least_s + overhead_s(full.running, length_s=needed_s)) / (1.0 - SLACK_SHARE)
     if not rounded:
         return needed_s
     step_s = next(step_s for below_s, step_s in COMPRESS_STEPS_S if needed_s <= below_s)

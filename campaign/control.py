@@ -12,7 +12,9 @@ from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import marked_processes
-from campaign.status import NoStatus, Status, read_status
+from campaign.night import LIVE, State
+from campaign.pause_file import pause_path
+from campaign.status import NoStatus, Paused, Status, read_status
 from safety_monitoring import registry
 from safety_monitoring.registry import BrokenEntry, CampaignEntry, ProcessIdentity
 
@@ -24,8 +26,21 @@ STOP_WAIT_S_MAX = 200.0
 LOOK_S = 0.1
 """How often is looked whether a campaign has ended: ten environment scans a second cost about a hundredth of a core."""
 
+PAUSE_WAIT_S_MAX = 10.0
+"""The supervisor looks fifty times a second and tells twice a second; ten seconds bear a busy host, then it hangs."""
+
+PAUSE_VERSION_MIN = 2
+"""Of the status document: an earlier campaign knows no pause."""
+
+ENDING_STATES = frozenset({state.value for state in frozenset(State) - LIVE})
+"""The load is off for good, or is being taken away."""
+
 LOAD_ROLES = frozenset({"worker", "drill"})
 """The marks of processes that make load."""
+
+
+class PauseNotAskedError(RuntimeError):
+    """The PAUSE file could not be made or taken away."""
 
 
 class StopNotPressedError(RuntimeError):
@@ -85,6 +100,31 @@ class Asked:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoneAlready:
     """The supervisor had ended before it could be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obeyed:
+    """The campaign's own status shows what was asked."""
+
+    status: Status
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The campaign is ending or has ended: there is no load left to pause or to let come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooOld:
+    """The campaign was started by a version that knows no pause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAnswer:
+    """The campaign has not shown what was asked within the wait's bound."""
+
+    waited_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +213,43 @@ def wait_until_quiet(entry: CampaignEntry, *, clock: Clock, wait_s_max: float = 
             return Quiet(load_gone_s=load_gone_s, all_gone_s=waited_s)
         if waited_s >= wait_s_max:
             return StillThere(pids=tuple(sorted(pids)), waited_s=waited_s)
+        clock.sleep(LOOK_S)
+
+
+def ask_pause(state_dir: str, run_id: str, *, paused: bool) -> None:
+    """Say whether load may run, by the campaign's PAUSE file. Saying it again is harmless. Raises PauseNotAskedError."""
+    path = pause_path(state_dir, run_id)
+    try:
+        if paused:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise PauseNotAskedError(
+            f"{path} could not be {'made' if paused else 'taken away'} ({error.strerror}); "
+            "to take the load away use `stop`, or --emergency-stop"
+        ) from error
+
+
+def wait_for_pause(
+    campaign: CampaignEntry, *, state_dir: str, paused: bool, clock: Clock, wait_s_max: float = PAUSE_WAIT_S_MAX
+) -> Obeyed | Ending | TooOld | NoAnswer:
+    """Wait until the campaign's own status shows that load may run, or may not."""
+    begun_mono_s = clock.mono_s()
+    while True:
+        seen = read_status(status_path(state_dir, campaign.run_id))
+        waited_s = clock.mono_s() - begun_mono_s
+        if not registry.is_alive(campaign.supervisor):
+            return Ending()
+        if isinstance(seen, Status):
+            if seen.version < PAUSE_VERSION_MIN:
+                return TooOld()
+            if seen.state in ENDING_STATES:
+                return Ending()
+            if isinstance(seen.pause, Paused) is paused:
+                return Obeyed(status=seen, waited_s=waited_s)
+        if waited_s >= wait_s_max:
+            return NoAnswer(waited_s=waited_s)
         clock.sleep(LOOK_S)
 
 

@@ -7,29 +7,33 @@ which survive a SIGKILL; windows come as messages. It runs in the supervisor's m
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import CodecError
 from baseline_metrics.host_files import oom_kills
-from baseline_metrics.load_page import LoadPage, OperationCounts
+from baseline_metrics.load_page import LoadPage
 from baseline_metrics.samples import Reading
 from campaign.campaign_order import CampaignOrder
+from campaign.crew_counts import NOTHING, EndedLoad, PageCounts, load_facts, look_at, summed
 from campaign.crew_events import AllReady, CrewEvent, Lost, LostIdle, Refused, Zero
 from campaign.processes import ChannelError, Child, Marks
-from campaign.telemetry import SegmentTelemetry, Stored
+from campaign.telemetry import SegmentTelemetry, Stored, Told
 from campaign.worker_deaths import LEASE_EXIT_CODE, how_it_died
 from monitoring_logs.records import LoadFacts, Outcome
 from safety_monitoring.messages import ForgetWorker, WatchWorker
 from stress_scenarios.histogram import HistogramError
-from stress_scenarios.load_plan import LoadOrder, OperationSpec, Paced, TargetSpec
+from stress_scenarios.load_plan import Arrivals, LoadOrder
 from stress_scenarios.messages import (
     ORDERS,
     REPORTS,
+    Adjust,
+    Continue,
     Drained,
     Go,
+    Hold,
     Leave,
     Prepare,
     Prepared,
@@ -39,7 +43,7 @@ from stress_scenarios.messages import (
     WorkerFault,
     WorkerReady,
 )
-from stress_scenarios.pacing import RequestedCount, operations_requested
+from stress_scenarios.order_parts import parts_of
 
 REVOKED_S = 0.03
 """A revoked worker leaves by itself within its 5 ms look at the page; what still runs after 30 ms is killed."""
@@ -78,8 +82,7 @@ class _Member:
     died_at: float | None = None
     drained: Drained | None = None
     order: LoadOrder | None = None
-    counts_before: tuple[OperationCounts, ...] = ()
-    opened_before: int = 0
+    counted_before: PageCounts = NOTHING
 
 
 class Crew:
@@ -116,40 +119,23 @@ class Crew:
         self._lost_told = False
         self._explained_until = 0.0
         self._told_ready = False
-        self._frozen_counts: list[tuple[_Member, tuple[OperationCounts, ...], int]] = []
+        self._counted: dict[int, PageCounts] = {}  # by worker, of this load, when it ended
+        self._drained: list[Drained] = []
+        self._connections_asked = 0
+        self._adjusted = False
+        self._held_since: float | None = None
+        self._held_s = 0.0
 
     # Orders -----------------------------------------------------------------------------------------------------------
 
-    def prepare(
-        self,
-        *,
-        segment: int,
-        target: TargetSpec,
-        operations: tuple[OperationSpec, ...],
-        connections: int,
-        operations_per_session: int,
-        operations_per_s: float,
-        ramp_s: float,
-        hold_s: float,
-    ) -> None:
+    def prepare(self, load: LoadOrder) -> None:
         """Bring up what is missing and give everybody their part of the load."""
         assert self.step is CrewStep.IDLE, self.step
-        workers = min(self._order.workers, connections)
-        self._load = LoadOrder(
-            segment=segment,
-            target=target,
-            operations=operations,
-            connections=connections,
-            connection_offset=0,
-            connections_total=connections,
-            operations_per_session=operations_per_session,
-            pace=Paced(operations_per_s=operations_per_s),
-            ramp_s=ramp_s,
-            hold_s=hold_s,
-            drain_s=self._order.drain_s,
-            response_bytes_max=self._order.response_bytes_max,
-            seed=self._order.night.seed + segment,
-        )
+        parts = parts_of(load, self._order.workers)
+        self._load = load
+        self._connections_asked = load.connections
+        self._adjusted = False
+        self._held_since, self._held_s = None, 0.0
         self.step = CrewStep.PREPARING
         self._lost_told = False
         self._told_ready = False
@@ -157,18 +143,15 @@ class Crew:
         self._oom_kills_before = oom_kills()
         self.telemetry = None
         try:
-            while len(self._members) < workers:
+            while len(self._members) < len(parts):
                 self._spawn()
         except OSError as error:
             self._spawn_failed = f"a worker could not be started: {error}"
             return
-        given = 0
         for index, member in enumerate(self._members.values()):
-            part = connections // workers + (1 if index < connections % workers else 0) if index < workers else 0
-            member.order = replace(self._load, connections=part, connection_offset=given) if part else None
+            member.order = parts[index] if index < len(parts) else None
             member.prepared = False
             member.drained = None
-            given += part
             if member.watched:
                 self._prepare_member(member)
 
@@ -185,27 +168,66 @@ class Crew:
             start_mono_s=start_mono_s,
             utc_offset_s=self._utc_offset_s,
         )
-        self._frozen_counts = []
+        self._counted, self._drained = {}, []
         for member in at_work:
-            member.counts_before = self._counts(member)
-            member.opened_before = member.page.connections_opened
+            member.counted_before = look_at(member.page, len(self._load.operations))
             self._send(member, Go(segment=self._load.segment, start_mono_s=start_mono_s))
 
     def release(self) -> None:
         """Nothing new is started; what is in flight drains."""
         if self.step is CrewStep.RUNNING:
             assert self._load is not None
+            self._end_hold()
             self.step = CrewStep.RELEASING
             for member in self._at_work():
                 self._send(member, Release(segment=self._load.segment))
         elif self.step is CrewStep.PREPARING:
             self.end()
 
+    def adjust(self, *, operations_per_s: float, connections: int) -> None:
+        """Make this load instead, over all workers; each makes its even part of it within 100 ms.
+
+        operations_per_s: of an open model the rate of arrivals, of a paced one the operations of all connections together.
+        A load that does not run, or not any more, is left as it is.
+        """
+        if self.step is not CrewStep.RUNNING:
+            return
+        assert self._load is not None
+        at_work = self._at_work()
+        self._connections_asked = max(self._connections_asked, connections)
+        self._adjusted = True
+        each = operations_per_s / (len(at_work) if isinstance(self._load.pace, Arrivals) else connections)
+        for index, member in enumerate(at_work):
+            part = connections // len(at_work) + (1 if index < connections % len(at_work) else 0)
+            self._send(member, Adjust(segment=self._load.segment, operations_per_s=each, connections=max(1, part)))
+
+    def hold(self) -> None:
+        """Freeze the load's clock: nothing new is started, the end moves away. Leases run on. Again: no effect."""
+        if self.step is CrewStep.RUNNING and self._held_since is None:
+            assert self._load is not None
+            self._held_since = self._clock.mono_s()
+            for member in self._at_work():
+                self._send(member, Hold(segment=self._load.segment))
+
+    def resume(self) -> None:
+        """Let the load's clock run again where it stood. Without a hold: no effect."""
+        if self.step is CrewStep.RUNNING and self._held_since is not None:
+            assert self._load is not None
+            self._end_hold()
+            for member in self._at_work():
+                self._send(member, Continue(segment=self._load.segment))
+
+    def _end_hold(self) -> None:
+        if self._held_since is not None:
+            self._held_s += self._clock.mono_s() - self._held_since
+            self._held_since = None
+
     def end(self) -> None:
         """Revoke every lease now; what still runs after 30 ms is killed by ``poll``."""
         for member in self._members.values():
             member.page.revoke()
         if self.step is not CrewStep.ENDING:
+            self._end_hold()
             self._ending_since = self._clock.mono_s()
         self.step = CrewStep.ENDING
 
@@ -346,35 +368,18 @@ class Crew:
         """Asked against achieved, of the load that is zero now."""
         load = self._load
         assert load is not None
-        started = succeeded = failed = received = opened = 0
-        for member, counts, opened_after in self._frozen_counts:
-            for before, after in zip(member.counts_before, counts, strict=True):
-                started += after.started - before.started
-                succeeded += after.succeeded - before.succeeded
-                failed += after.failed - before.failed
-                received += after.bytes_received - before.bytes_received
-            opened += opened_after - member.opened_before
-        requested = operations_requested(load)
-        assert isinstance(requested, RequestedCount), "campaign loads are paced"
-        drained = [member.drained for member, _, _ in self._frozen_counts if member.drained is not None]
-        peak = max(
-            self.telemetry.connections_peak if self.telemetry else 0, sum(item.connections_peak for item in drained)
-        )
-        went = self.telemetry is not None
-        hold_from = self._start_mono_s + load.ramp_s
-        held = min(self._end_mono_s, hold_from + load.hold_s) - hold_from if went else 0.0
-        return LoadFacts(
-            connections_requested=load.connections_total,
-            connections_peak=peak,
-            connections_opened=opened,
-            operations_requested=requested.operations,
-            operations_started=started,
-            operations_succeeded=succeeded,
-            operations_failed=failed,
-            operations_abandoned=started - succeeded - failed,
-            hold_s_requested=load.hold_s,
-            hold_s_achieved=max(0.0, held),
-            bytes_received=received,
+        lasted_s = self._end_mono_s - self._start_mono_s - self._held_s - load.ramp_s if self.telemetry else 0.0
+        return load_facts(
+            EndedLoad(
+                order=load,
+                workers=len(self._counted),
+                counted=summed(self._counted.values()),
+                drained=self._drained,
+                told=self.telemetry.told if self.telemetry else Told(),
+                connections_asked=self._connections_asked,
+                adjusted=self._adjusted,
+                hold_s=min(load.hold_s, max(0.0, lasted_s)),
+            )
         )
 
     @property
@@ -391,12 +396,8 @@ class Crew:
         """Succeeded and failed operations of the load that is being made, from the pages."""
         if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
             return 0, 0
-        succeeded = failed = 0
-        for member in self._at_work():
-            for before, now in zip(member.counts_before, self._counts(member), strict=False):
-                succeeded += now.succeeded - before.succeeded
-                failed += now.failed - before.failed
-        return succeeded, failed
+        counted = summed(self._count(member) for member in self._at_work())
+        return counted.succeeded, counted.failed
 
     # Pieces -----------------------------------------------------------------------------------------------------------
 
@@ -439,15 +440,16 @@ class Crew:
     def _at_work(self) -> list[_Member]:
         return [member for member in self._members.values() if member.order is not None]
 
-    def _counts(self, member: _Member) -> tuple[OperationCounts, ...]:
-        load = self._load
-        assert load is not None
-        return tuple(member.page.operation(index) for index in range(len(load.operations)))
+    def _count(self, member: _Member) -> PageCounts:
+        assert self._load is not None
+        return look_at(member.page, len(self._load.operations)).since(member.counted_before)
 
     def _freeze(self, member: _Member) -> None:
-        went = self.telemetry is not None and member.order is not None and bool(member.counts_before)
-        if went and all(known is not member for known, _, _ in self._frozen_counts):
-            self._frozen_counts.append((member, self._counts(member), member.page.connections_opened))
+        """Keep what a worker of this load has counted, once: its page is about to go, or to count the next load."""
+        if self.telemetry is not None and member.order is not None and member.number not in self._counted:
+            self._counted[member.number] = self._count(member)
+            if member.drained is not None:
+                self._drained.append(member.drained)
 
     def _forget(self, member: _Member) -> None:
         self._tell_guardian(ForgetWorker(worker=member.number))

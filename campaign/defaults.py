@@ -7,9 +7,15 @@ through the same reading and checking. Pure; the launcher's process uses it.
 import math
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from baseline_metrics.units import parse_duration_s
+from campaign.plan_arrivals import ArrivalsPart
 from campaign.plan_types import exact_duration
+from stress_scenarios.arrivals import mean_per_s
 from stress_scenarios.catalogue import LEVELS
+from stress_scenarios.load_plan import ReplayRate
+from stress_scenarios.rate_lines import RateError
 
 PlanValue = None | bool | int | float | str | tuple["PlanValue", ...] | dict[str, "PlanValue"]
 """What a plan's text holds before it is checked. Sequences are tuples, since nothing may change them."""
@@ -35,20 +41,25 @@ PHASE_FIELDS = (
     "threshold_multiplier",
     "required_health",
     "priority",
+    "search",
 )
-DEFAULT_PHASES: tuple[tuple[str, str, int, int, str, float, int, int], ...] = (
-    ("warmup", "30min", 2, 10, "low", 0.8, 60, 70),
-    ("light_load", "60min", 3, 25, "low", 0.9, 65, 30),
-    ("moderate_load_1", "90min", 5, 40, "moderate", 1.0, 70, 20),
-    ("moderate_load_2", "90min", 7, 50, "moderate", 1.0, 75, 50),
-    ("high_load_1", "120min", 10, 75, "high", 1.1, 80, 40),
-    ("high_load_2", "120min", 12, 100, "high", 1.1, 80, 60),
-    ("stress_test", "150min", 15, 150, "extreme", 1.2, 85, 90),
-    ("endurance_test", "180min", 8, 200, "sustained", 1.0, 75, 80),
+DEFAULT_PHASES: tuple[tuple[str, str, int, int, str, float, int, int, bool], ...] = (
+    ("warmup", "30min", 2, 10, "low", 0.8, 60, 70, False),
+    ("light_load", "60min", 3, 25, "low", 0.9, 65, 30, False),
+    ("moderate_load_1", "90min", 5, 40, "moderate", 1.0, 70, 20, False),
+    ("moderate_load_2", "90min", 7, 50, "moderate", 1.0, 75, 50, False),
+    ("high_load_1", "120min", 10, 75, "high", 1.1, 80, 40, False),
+    ("high_load_2", "120min", 12, 100, "high", 1.1, 80, 60, False),
+    ("stress_test", "150min", 15, 150, "extreme", 1.2, 85, 90, True),
+    ("endurance_test", "180min", 8, 200, "sustained", 1.0, 75, 80, False),
 )
 """Priorities: when the window is short, the lowest goes first. The ends of the staircase answer the most (the highest
 load, the longest load, the load that everything is compared with), so they stay longest; of the steps between, the
-upper one of a pair tells more than the lower."""
+upper one of a pair tells more than the lower. The phase of the highest load goes on with a search for the highest rate:
+the answer to "how much" must not be "at least that"."""
+
+ANCHOR_OPERATIONS_PER_S = 1.0
+"""The anchor's pace, of one connection, where the first phase has none: the catalogue's lightest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +117,8 @@ def _phase_text(row: tuple[str | int | float, ...]) -> dict[str, PlanValue]:
 def derived_defaults(values: dict[str, PlanValue]) -> dict[str, PlanValue]:
     """The plan text with what follows from other values filled in. Values of the wrong shape are left for the models.
 
-    Minimum durations follow from durations; the anchor load is the first phase's; without a scenario, a target's own
-    path is the one operation.
+    Minimum durations follow from durations; the anchor load is the first phase's; without a scenario and without code, a
+    target's own path is the one operation.
     """
     filled = dict(values)
     phases = filled.get("phases")
@@ -116,7 +127,7 @@ def derived_defaults(values: dict[str, PlanValue]) -> dict[str, PlanValue]:
         anchor = filled.get("anchor", {})
         if phases and isinstance(anchor, dict):
             filled["anchor"] = {**_load_of(phases[0], filled.get("levels")), **anchor}
-    if "scenario" not in filled:
+    if "scenario" not in filled and "code" not in filled:
         _derive_scenario(filled)
     return filled
 
@@ -148,10 +159,33 @@ def _load_of(phase: PlanValue, levels: PlanValue) -> dict[str, PlanValue]:
     if not isinstance(phase, dict):
         return {}
     load: dict[str, PlanValue] = {key: phase[key] for key in ("connections", "operations") if key in phase}
+    if isinstance(phase.get("arrivals"), dict):
+        return {**load, **_load_of_arrivals(phase)}
     level = levels.get(str(phase.get("level"))) if isinstance(levels, dict) else None
-    if isinstance(level, dict) and "pace" in level:
-        load["pace"] = level["pace"]
+    if isinstance(level, dict) and ("pace" in level or "think" in level):
+        pace = level.get("pace")
+        load["pace"] = pace if isinstance(pace, int | float) else ANCHOR_OPERATIONS_PER_S
     return load
+
+
+def _load_of_arrivals(phase: dict[str, PlanValue]) -> dict[str, PlanValue]:
+    """About one operation a second on each of so many connections that they make the phase's mean rate together."""
+    connections = phase.get("connections")
+    try:
+        per_s = _mean_rate(ArrivalsPart.model_validate(phase["arrivals"]), parse_duration_s(str(phase.get("duration"))))
+    except (ValidationError, ValueError, RateError):
+        return {}  # the model says what is wrong with it
+    if not isinstance(connections, int) or connections < 1 or per_s <= 0:
+        return {}
+    used = min(connections, max(1, math.ceil(per_s)))
+    return {"connections": used, "pace": round(per_s / used, 3)}
+
+
+def _mean_rate(arrivals: ArrivalsPart, load_s: float) -> float:
+    shape = arrivals.shape()
+    if isinstance(shape, ReplayRate):
+        return ANCHOR_OPERATIONS_PER_S  # nobody has read its file yet
+    return mean_per_s(shape, from_s=0.0, until_s=load_s, load_s=load_s)
 
 
 def _derive_scenario(filled: dict[str, PlanValue]) -> None:

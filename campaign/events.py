@@ -17,6 +17,7 @@ class LoadKind(Enum):
 
     ANCHOR = "anchor"
     PHASE = "phase"
+    SEARCH = "search"  # what follows a phase's own load: the highest rate that the target just carries
 
 
 class Criteria(Enum):
@@ -25,6 +26,28 @@ class Criteria(Enum):
     MET = "met"
     NOT_MET = "not_met"
     UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorValid:
+    """Our own side kept up: what was measured is the target's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorInvalid:
+    """Our own side was at its limit: what was measured says nothing about the target."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorUnknown:
+    """Whether our own side kept up is not known; the verdict will say so, the night goes on."""
+
+    reason: str
+
+
+GeneratorState = GeneratorValid | GeneratorInvalid | GeneratorUnknown
 
 
 # Events ---------------------------------------------------------------------------------------------------------------
@@ -99,11 +122,15 @@ class LoadZero:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadScored:
-    """The ended load was looked at. score: its health; criteria: of a phase's level. Unknown never escalates."""
+    """The ended load was looked at. score: its health; criteria: of a phase's level. Unknown never escalates.
+
+    generator: whether our own side kept up with what was asked of it.
+    """
 
     at_mono_s: float
     score: Score
     criteria: Criteria
+    generator: GeneratorState
     detail: str
 
 
@@ -114,6 +141,14 @@ class BaselineScored:
     at_mono_s: float
     score: Score
     phases_allowed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchOver:
+    """The search has its answer before its time is over: the bracket is narrow enough, or nothing is left to try."""
+
+    at_mono_s: float
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +182,20 @@ class WorkerLost:
     at_mono_s: float
     outcome: Outcome
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRequested:
+    """A person wants no load until they say otherwise: `pause`. The load's clock stands still."""
+
+    at_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequested:
+    """The person who paused lets load come back: `resume-load`."""
+
+    at_mono_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,10 +249,13 @@ Event = (
     | LoadZero
     | LoadScored
     | BaselineScored
+    | SearchOver
     | GuardianMoved
     | GuardianClear
     | GuardianLost
     | WorkerLost
+    | PauseRequested
+    | ResumeRequested
     | StopRequested
     | EmergencyStopped
     | RunnerFault
@@ -233,7 +285,7 @@ class MeasureIdle:
 class PrepareLoad:
     """Bring workers up for this load and have them watched; answer LoadReady or LoadRefused. Nothing is sent yet.
 
-    phase: the phase itself, or the phase that an anchor precedes (-1: the last anchor).
+    phase: the phase itself, the one that searches, or the one that an anchor precedes (-1: the last anchor).
     """
 
     kind: LoadKind
@@ -247,6 +299,16 @@ class StartLoad:
     """Go, all workers at this common instant."""
 
     start_mono_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLoad:
+    """Freeze the load's clock: nothing new is started, and its end moves away. Leases run on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinueLoad:
+    """Let the load's clock run again where it stood."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,10 +347,28 @@ class WriteAnchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRecord:
-    """Store the one record of a phase."""
+    """Store the one record of a phase. held_s: for how long a person had paused its load."""
 
     phase: int
     outcome: Outcome
+    reason: str
+    held_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSearch:
+    """Store the one record of a search that was begun, with the bracket that it has found so far."""
+
+    phase: int
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkipSearch:
+    """Note why a phase's search was not begun."""
+
+    phase: int
     reason: str
 
 
@@ -323,12 +403,16 @@ Command = (
     | MeasureIdle
     | PrepareLoad
     | StartLoad
+    | HoldLoad
+    | ContinueLoad
     | ReleaseLoad
     | EndLoad
     | ScoreLoad
     | AskReturn
     | WriteAnchor
     | WriteRecord
+    | WriteSearch
+    | SkipSearch
     | WritePartialReport
     | Latch
     | Conclude

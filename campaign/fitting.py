@@ -1,29 +1,24 @@
-"""The arithmetic of fitting a night into its window: how many operations a load makes, and how much shorter all parts get.
+"""The arithmetic of fitting a night into its window: how long a load has to last, and how much shorter all parts get.
 
 Nothing here knows plans or phases' names; see planner. Pure.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
+
+from baseline_metrics.units import DURATION_S_MAX
 
 SAMPLES_NEEDED = 30
 """Operations that a phase or an anchor has to make. Thirty is where the mean of a skewed response time begins to have a
 usable interval, and where no failure at all bounds the failure rate near 10 % with 95 % confidence (rule of three, 3/n):
 just enough to tell the catalogue's mildest criterion (80 % success) from a broken target."""
 
-GRID_TOLERANCE = 1e-9
-"""Of an operation: the same as in stress_scenarios.pacing, so that both count alike."""
+STEP_TOLERANCE = 1e-9
+"""Of a step: what two floats that mean the same duration may differ by."""
 
 DURATION_STEP_S = 0.1
 """Planned durations are whole tenths of seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """A constant load: connections with a pace each."""
-
-    connections: int
-    operations_per_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +58,35 @@ class DoesNotFit:
     available_s: float
 
 
-def expected_operations(load: Load, *, ramp_s: float, duration_s: float) -> int:
-    """Intended starts of the whole load; connection i of n starts at ramp_s * i / n, then one every 1/pace seconds.
+class Counted(Protocol):
+    """A load that can say how many operations it makes."""
 
-    The same count as stress_scenarios.pacing.operations_requested gives for the order.
-    """
-    total = 0
-    for connection in range(load.connections):
-        first_s = ramp_s * connection / load.connections
-        total += max(0, math.ceil((duration_s - first_s) * load.operations_per_s - GRID_TOLERANCE))
-    return total
+    def operations(self, *, ramp_s: float, duration_s: float) -> int:
+        """Intended starts, at least, of the whole load, ramp included."""
+        ...
+
+    def shortest_s(self, operations: int) -> float:
+        """A duration, seconds, in which it surely makes fewer operations; 0 if there is none."""
+        ...
 
 
-def duration_for(load: Load, ramp: Ramp, *, operations: int) -> float:
-    """The shortest duration, in steps of 0.1 s, in which the load makes so many operations."""
-    rate = load.connections * load.operations_per_s
-    # Each connection rounds its count up, which adds less than one operation; the ramp costs at most half its share.
-    steps_low = max(0, math.floor((operations - load.connections) / rate / DURATION_STEP_S) - 1)
-    steps_high = math.ceil(operations / (rate * (1.0 - ramp.share / 2.0)) / DURATION_STEP_S) + 1
+def duration_for(load: Counted, ramp: Ramp, *, operations: int, longest_s: float = DURATION_S_MAX) -> float:
+    """The shortest duration, in steps of 0.1 s, in which the load makes so many operations; infinity if none up to longest_s does."""
+
+    def enough(steps: int) -> bool:
+        duration_s = steps * DURATION_STEP_S
+        return load.operations(ramp_s=ramp.of(duration_s), duration_s=duration_s) >= operations
+
+    steps_max = math.ceil(longest_s / DURATION_STEP_S)
+    steps_low = min(math.floor(load.shortest_s(operations) / DURATION_STEP_S), steps_max)
+    steps_high = min(steps_low + max(1, steps_low // 8), steps_max)
+    while not enough(steps_high):
+        if steps_high >= steps_max:
+            return math.inf
+        steps_low, steps_high = steps_high, min(2 * steps_high, steps_max)
     while steps_high - steps_low > 1:
         middle = (steps_low + steps_high) // 2
-        duration_s = middle * DURATION_STEP_S
-        if expected_operations(load, ramp_s=ramp.of(duration_s), duration_s=duration_s) >= operations:
+        if enough(middle):
             steps_high = middle
         else:
             steps_low = middle
@@ -122,4 +124,4 @@ def _factor(parts: tuple[Part, ...], available_s: float) -> float:
 
 
 def _stepped_down(duration_s: float) -> float:
-    return math.floor(duration_s / DURATION_STEP_S + GRID_TOLERANCE) * DURATION_STEP_S
+    return math.floor(duration_s / DURATION_STEP_S + STEP_TOLERANCE) * DURATION_STEP_S

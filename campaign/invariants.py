@@ -13,15 +13,20 @@ from campaign.events import (
     BaselineScored,
     Command,
     Conclude,
+    ContinueLoad,
     Criteria,
     Drill,
     DrillPassed,
     EmergencyStopped,
     EndLoad,
     Event,
+    GeneratorInvalid,
+    GeneratorState,
+    GeneratorUnknown,
     GuardianClear,
     GuardianLost,
     GuardianMoved,
+    HoldLoad,
     Latch,
     Leave,
     LoadKind,
@@ -30,11 +35,14 @@ from campaign.events import (
     LoadScored,
     LoadZero,
     MeasureIdle,
+    PauseRequested,
     Prepare,
     PrepareLoad,
     ReleaseLoad,
+    ResumeRequested,
     RunnerFault,
     ScoreLoad,
+    SearchOver,
     Started,
     StartLoad,
     StopRequested,
@@ -42,9 +50,23 @@ from campaign.events import (
     WorkerLost,
     WriteAnchor,
     WriteRecord,
+    WriteSearch,
 )
-from campaign.machine_blocks import FAILING
-from campaign.night import LIVE, LOADED, ORDERLY_RELEASE_S, STOPPING_S_MAX, TERMINAL, Ending, LoadStep, Night, State
+from campaign.invariants_of_pauses import PauseWatch
+from campaign.machine_blocks import FAILING, SAYS_NOTHING, SEARCHED_AFTER
+from campaign.night import (
+    HELD_LAG_S_MAX,
+    LIVE,
+    LOADED,
+    ORDERLY_RELEASE_S,
+    STOPPING_S_MAX,
+    TERMINAL,
+    Ending,
+    LoadStep,
+    Night,
+    State,
+)
+from monitoring_logs.load_orders import NoSearch
 from monitoring_logs.records import EndCause, NightOrder, Outcome
 from safety_monitoring.limits import Rung
 
@@ -102,7 +124,12 @@ class InvariantWatcher:
         self._eased = False
         self._full_load_at = math.inf
         self._criteria = Criteria.UNKNOWN
+        self._generator: GeneratorState = GeneratorUnknown(reason="none yet")
         self._anchor_open = False
+        self._search_open = False
+        self._searched: set[int] = set()
+        self._cut = False
+        self._pause = PauseWatch()
         self._failures = 0
         self._records: dict[int, Outcome] = {}
         self._conclusions = 0
@@ -119,6 +146,8 @@ class InvariantWatcher:
         for command in commands:
             self._command(command, commands, after)
         self._reactions(before, event, after, commands, was_making=was_making)
+        for number, detail in self._pause.check(before, event, after, commands):
+            self._say(number, detail)
         self._asked(before, event, after, commands)
         self._exactness(before, event, after, commands)
         self._deadlines(before, event, after)
@@ -138,6 +167,8 @@ class InvariantWatcher:
             self._say(3, f"{self._emergencies} emergency stops, {self._latches} latches")
         if self._anchor_open:
             self._say(6, "an anchor ran and has no record")
+        if self._search_open:
+            self._say(6, "a search ran and has no record")
         return tuple(self._broken)
 
     def _say(self, number: int, detail: str) -> None:
@@ -153,9 +184,13 @@ class InvariantWatcher:
                 self._making = False
                 self._end_commanded_since = math.inf
                 self._orderly_since = math.inf
-            case LoadScored(score=score, criteria=criteria):
-                self._score = UnknownScore(reason="eased") if self._eased else score
+            case LoadScored(score=score, criteria=criteria, generator=generator):
+                void = self._eased or isinstance(generator, GeneratorInvalid)
+                self._score = UnknownScore(reason="eased, or the generator was not valid") if void else score
                 self._criteria = criteria
+                self._generator = generator
+            case PauseRequested() | ResumeRequested():
+                self._pause.paused = isinstance(event, PauseRequested)
             case BaselineScored(score=score, phases_allowed=allowed):
                 self._allowed = allowed if isinstance(score, KnownScore) else 0
             case GuardianMoved(rung=rung):
@@ -178,12 +213,24 @@ class InvariantWatcher:
                 self._prepare(command)
             case StartLoad():
                 self._start(command, after)
+            case HoldLoad():
+                self._pause.held_at = self._at
+            case ContinueLoad():
+                self._continue(after)
             case EndLoad():
                 self._end_commanded_since = min(self._end_commanded_since, self._at)
-            case WriteRecord(phase=phase, outcome=outcome):
-                self._record(phase, outcome)
-            case WriteAnchor():
+                self._cut = True
+                self._pause.thaw(self._at)
+            case ReleaseLoad():
+                self._pause.thaw(self._at)
+            case WriteRecord():
+                self._record(command)
+            case WriteAnchor(complete=complete):
                 self._anchor_open = False
+                if complete and (self._cut or self._eased or isinstance(self._generator, GeneratorInvalid)):
+                    self._say(6, "an anchor that was cut off, eased or not validly made is called complete")
+            case WriteSearch():
+                self._write_search(command)
             case Latch():
                 self._latches += 1
             case Conclude():
@@ -208,14 +255,49 @@ class InvariantWatcher:
             self._say(1, "load is prepared while other load is being made")
         if self._failures >= self._order.consecutive_failures_max:
             self._say(5, f"goes on after {self._failures} failures")
-        if command.kind is LoadKind.PHASE:
-            self._escalation(command.phase)
-        elif command.phase in self._records:
-            self._say(6, "an anchor before a phase that has its record")
+        match command.kind:
+            case LoadKind.PHASE:
+                self._escalation(command.phase)
+            case LoadKind.ANCHOR:
+                if command.phase in self._records:
+                    self._say(6, "an anchor before a phase that has its record")
+            case LoadKind.SEARCH:
+                self._begin_search(command.phase)
         self._prepared = command
         self._ready = False
         self._eased = False
+        self._cut = False
+        self._pause.held_s = 0.0
         self._anchor_open = command.kind is LoadKind.ANCHOR
+
+    def _begin_search(self, phase: int) -> None:
+        if isinstance(self._order.phases[phase].search, NoSearch):
+            self._say(6, f"phase {phase} searches, and that was not ordered")
+        if phase in self._searched:
+            self._say(6, f"phase {phase} searches again")
+        if self._records.get(phase) not in SEARCHED_AFTER:
+            self._say(6, f"phase {phase} searches without having run its time")
+        self._searched.add(phase)
+        self._search_open = True
+
+    def _write_search(self, command: WriteSearch) -> None:
+        if not self._search_open or self._prepared is None or self._prepared.phase != command.phase:
+            self._say(6, f"a record of a search of phase {command.phase} that was not begun, or has one")
+        if command.complete and self._cut:
+            self._say(6, f"the search of phase {command.phase} was cut off and is called complete")
+        self._search_open = False
+
+    def _continue(self, after: Night) -> None:
+        if not self._making or math.isinf(self._pause.held_at):
+            self._say(1, "load goes on that nobody had paused")
+            return
+        if self._stop_seen or self._rung in (Rung.STOP_PHASE, Rung.STOP_CAMPAIGN):
+            self._say(3, f"load goes on after a stop, or while the guardian stands at {self._rung.name}")
+        self._full_load_at += self._at - self._pause.held_at
+        self._pause.thaw(self._at)
+        if after.load_end_mono_s > after.end_by_mono_s + _SLACK_S:
+            self._say(5, "a paused load goes on beyond the window")
+        self._full_load_at = min(self._full_load_at, after.load_end_mono_s) - HELD_LAG_S_MAX
 
     def _escalation(self, phase: int) -> None:
         required = self._order.phases[phase].required_health
@@ -236,20 +318,31 @@ class InvariantWatcher:
         if self._rung is not Rung.CLEAR:
             self._say(3, f"load starts while the guardian stands at {self._rung.name}")
         self._full_load_at = command.start_mono_s + self._prepared.ramp_s + self._prepared.hold_s
-        if self._prepared.kind is LoadKind.PHASE and self._full_load_at > after.end_by_mono_s + _SLACK_S:
-            self._say(5, "a phase starts that ends after the window")
+        if after.cut_short:
+            self._full_load_at = after.load_end_mono_s
+        if self._prepared.kind is not LoadKind.ANCHOR and self._full_load_at > after.end_by_mono_s + _SLACK_S:
+            self._say(5, "a phase or a search starts that ends after the window")
         self._making = True
         self._ready = False
 
-    def _record(self, phase: int, outcome: Outcome) -> None:
+    def _record(self, command: WriteRecord) -> None:
+        phase, outcome = command.phase, command.outcome
         if phase in self._records:
             self._say(6, f"phase {phase} gets a second record")
         self._records[phase] = outcome
-        self._failures = self._failures + 1 if outcome in FAILING else 0
-        if outcome is Outcome.NOT_REACHED:
-            return
+        if outcome not in SAYS_NOTHING:
+            self._failures = self._failures + 1 if outcome in FAILING else 0
+        own = self._prepared is not None and self._prepared.phase == phase and self._prepared.kind is LoadKind.PHASE
+        held_s = self._pause.held_s if own else 0.0
+        if abs(command.held_s - held_s) > _SLACK_S:
+            self._say(6, f"phase {phase} was paused for {held_s} s and its record says {command.held_s} s")
+        invalid = isinstance(self._generator, GeneratorInvalid)
+        if outcome is Outcome.INVALID_GENERATOR and not (own and invalid):
+            self._say(6, f"phase {phase} is {outcome.value} and its generator was not")
+        if outcome in SEARCHED_AFTER and invalid:
+            self._say(4, f"phase {phase} is {outcome.value} and its generator was not valid")
         if outcome in (Outcome.COMPLETED, Outcome.EASED):
-            if self._prepared is None or self._prepared.phase != phase or self._prepared.kind is not LoadKind.PHASE:
+            if not own:
                 self._say(6, f"phase {phase} is {outcome.value} and never ran")
             if self._at < self._full_load_at - _SLACK_S:
                 self._say(6, f"phase {phase} is {outcome.value} before its load was over")
@@ -326,6 +419,11 @@ class InvariantWatcher:
                     self._say(9, f"{rung.name} led from {before.state.value} to {after.state.value}")
                 if rung in (Rung.CLEAR, Rung.EASE, Rung.PAUSE) and commands:
                     self._say(9, f"{rung.name} led to {commands}")
+            case SearchOver():
+                releases = any(isinstance(command, ReleaseLoad) for command in commands)
+                wanted = before.state is State.SEARCHING and before.load is LoadStep.RUNNING
+                if before.state in LIVE and after.state in LIVE and releases is not wanted:
+                    self._say(9, f"the search's answer in {before.state.value} {before.load.value} led to {commands}")
             case LoadReady() | LoadRefused() | LoadScored() | BaselineScored() | WorkerLost() | LoadZero():
                 self._answers(before, event, after, commands)
             case _:
@@ -334,10 +432,10 @@ class InvariantWatcher:
     def _answers(self, before: Night, event: Event, after: Night, commands: tuple[Command, ...]) -> None:
         expected: dict[type, tuple[LoadStep, ...]] = {
             LoadReady: (LoadStep.PREPARING,),
-            LoadRefused: (LoadStep.PREPARING,),
+            LoadRefused: (LoadStep.PREPARING, LoadStep.READY),
             LoadScored: (LoadStep.SCORING,),
             BaselineScored: (LoadStep.SCORING,),
-            WorkerLost: (LoadStep.PREPARING, LoadStep.RUNNING, LoadStep.DRAINING),
+            WorkerLost: (LoadStep.PREPARING, LoadStep.READY, LoadStep.RUNNING, LoadStep.DRAINING),
             LoadZero: (LoadStep.RUNNING, LoadStep.DRAINING, LoadStep.ENDING),
         }
         fitting = before.load in expected[type(event)]
@@ -356,7 +454,7 @@ class InvariantWatcher:
         if isinstance(event, LoadReady) and fitting and before.state in LIVE:
             clear = self._rung is Rung.CLEAR
             expected_command = StartLoad if clear else EndLoad
-            if not any(isinstance(command, expected_command) for command in commands):
+            if not self._pause.paused and not any(isinstance(command, expected_command) for command in commands):
                 self._say(3, f"everything is ready at {self._rung.name} and {expected_command.__name__} was not asked")
         lost = isinstance(event, WorkerLost) and fitting and before.state in LIVE
         if lost and not any(isinstance(command, EndLoad) for command in commands):

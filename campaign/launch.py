@@ -22,16 +22,24 @@ from baseline_metrics.target_policy import PinnedTarget
 from campaign.campaign_order import CampaignOrder, SafetyOrder
 from campaign.past_runs import Reported, reported
 from campaign.plan import Plan
-from campaign.plan_specs import SecretError, operation_specs, operations_with_secrets, target_spec, with_secrets
+from campaign.plan_inputs import NO_INPUTS, PlanInputs
+from campaign.plan_specs import (
+    SecretError,
+    code_spec,
+    feeder_specs,
+    operation_specs,
+    operations_with_secrets,
+    target_spec,
+    variable_specs,
+    with_secrets,
+)
+from campaign.plan_steps import ANSWER_BYTES_MAX
 from campaign.planned_night import PlannedNight, TimelineKind
 from campaign.processes import Marks, spawn_reporter
 from campaign.run_directory import RunDirectory, bring_home, create_run_directory
 from monitoring_logs.records import HostFacts
 from safety_monitoring.registry import BrokenEntry, RegistryError, ensure_state_directory, entries, is_alive, unregister
 from stress_scenarios.load_plan import EngineName
-
-RESPONSE_BYTES_MAX = 8 << 20
-"""One answer. Larger ones are cut off and counted as too large: a generator must not fill its own memory."""
 
 DRAIN_SLACK_S = 1.0
 DRAIN_S_MAX = 60.0
@@ -72,8 +80,12 @@ def prepare_run(
     runs_dir: Path,
     state_dir: str,
     options: RunOptions,
+    inputs: PlanInputs = NO_INPUTS,
 ) -> PreparedRun:
-    """Make the run directory. Raises LaunchError or RunDirectoryError; nothing was started then."""
+    """Make the run directory. Raises LaunchError or RunDirectoryError; nothing was started then.
+
+    inputs: what was read of the files that the plan names.
+    """
     operations = operation_specs(plan)
     spec = target_spec(plan, target)
     try:
@@ -91,7 +103,7 @@ def prepare_run(
         engine=EngineName(plan.engine),
         workers=planned.workers,
         drain_s=min(DRAIN_S_MAX, max(operation.timeout_s for operation in operations) + DRAIN_SLACK_S),
-        response_bytes_max=RESPONSE_BYTES_MAX,
+        response_bytes_max=ANSWER_BYTES_MAX,
         safety=SafetyOrder(
             memory_percent=plan.safety.memory_percent,
             cpu_percent=plan.safety.cpu_percent,
@@ -104,6 +116,9 @@ def prepare_run(
         strict=options.strict,
         runs_dir=str(runs_dir.resolve()),
         state_dir=state_dir,
+        variables=variable_specs(plan),
+        feeders=feeder_specs(plan, inputs),
+        code=code_spec(plan, inputs),
     )
     run = create_run_directory(order, plan_yaml=resolved_plan_yaml)
     return PreparedRun(run_id=planned.order.run_id, run_dir=run.path, order=order)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from campaign import machine_blocks as blocks
 from campaign import machine_guards as guards
+from campaign import machine_pauses as pauses
 from campaign import machine_steps as steps
 from campaign.events import (
     BaselineScored,
@@ -25,11 +26,14 @@ from campaign.events import (
     LoadRefused,
     LoadScored,
     LoadZero,
+    PauseRequested,
     PreparationDone,
     PreparationFailed,
     ReportFailed,
     ReportWritten,
+    ResumeRequested,
     RunnerFault,
+    SearchOver,
     Started,
     StopRequested,
     Tick,
@@ -37,7 +41,7 @@ from campaign.events import (
 )
 from campaign.machine_blocks import Step
 from campaign.machine_guards import Guard
-from campaign.night import LIVE, LOADED, Night, State
+from campaign.night import LIVE, LOADED, OWN_STATES, Night, State
 from monitoring_logs.records import EndCause
 from safety_monitoring.limits import Rung
 
@@ -54,12 +58,15 @@ class Rule:
     to: frozenset[State]
 
 
+Table = dict[tuple[State, type], tuple[Rule, ...]]
+
+
 def advance(night: Night, event: Event) -> Step:
     """One step of the night. Never raises for an event out of place: that is a RUNNER_FAULT, with the load taken away."""
     return advance_by(TABLE, night, event)
 
 
-def advance_by(table: dict[tuple[State, type], tuple[Rule, ...]], night: Night, event: Event) -> Step:
+def advance_by(table: Table, night: Night, event: Event) -> Step:
     """Like advance, by another table (a mutant's)."""
     for rule in table.get((night.state, type(event)), ()):
         if rule.guard(night, event):
@@ -75,6 +82,8 @@ def advance_by(table: dict[tuple[State, type], tuple[Rule, ...]], night: Night, 
 
 _NEXT = frozenset({State.ANCHOR, State.CONCLUDING})
 _AFTER_PHASE = frozenset({State.COOLING})
+_RUNS = LOADED | OWN_STATES
+_CUT_OFF = frozenset({State.RELEASING}) | OWN_STATES
 _STOPS = frozenset({State.STOPPING, State.CONCLUDING})
 
 
@@ -85,7 +94,7 @@ def _rule(name: str, guard: Guard, act: Action, *to: State | frozenset[State]) -
     return Rule(name=name, guard=guard, act=act, to=frozenset(states))
 
 
-def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
+def _build_table() -> Table:
     table: dict[tuple[State, type], list[Rule]] = {}
 
     def row(state: State, event: type, *rules: Rule) -> None:
@@ -108,27 +117,36 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
     row(State.DRILLING, DrillMissed, _rule("drill missed", guards.always, steps.drill_missed, State.CONCLUDING))
     row(State.DRILLING, Tick, _rule("drill too late", guards.deadline_due, steps.drill_missed, State.CONCLUDING))
 
-    row(State.BASELINING, Tick, _rule("idle host measured", guards.cooled_and_clear, blocks.begin_next, _NEXT))
-    row(
-        State.BASELINING, Tick, _rule("host never clear", guards.deadline_due, steps.blocked_too_long, State.CONCLUDING)
-    )
+    for state, name in ((State.BASELINING, "idle host measured"), (State.COOLING, "rested, host clear")):
+        row(state, Tick, _rule(name, guards.cooled_and_clear, blocks.begin_next, _NEXT))
+        row(state, Tick, _rule("paused to the end", guards.held_late, pauses.held_to_the_end, State.CONCLUDING))
+        row(state, Tick, _rule("host never clear", guards.deadline_due, steps.blocked_too_long, State.CONCLUDING))
 
-    row(State.ANCHOR, LoadReady, _rule("anchor starts", guards.may_load, steps.start_anchor, State.ANCHOR))
-    row(State.ANCHOR, LoadReady, _rule("load not allowed", guards.preparing, steps.not_allowed_now, State.ANCHOR))
-    row(State.ANCHOR, LoadReady, _rule("ready too late", guards.ending, blocks.keep, State.ANCHOR))
-    row(State.ARMING, LoadReady, _rule("phase starts", guards.may_load, steps.start_phase, State.RAMPING))
-    row(State.ARMING, LoadReady, _rule("load not allowed", guards.preparing, steps.not_allowed_now, State.RELEASING))
-    row(State.RELEASING, LoadReady, _rule("ready too late", guards.ending, blocks.keep, State.RELEASING))
-    for state, to in ((State.ANCHOR, State.ANCHOR), (State.ARMING, State.RELEASING)):
-        row(state, LoadRefused, _rule("load refused", guards.preparing, steps.load_refused, to))
+    for state, name, started, ended in (
+        (State.ANCHOR, "anchor starts", State.ANCHOR, State.ANCHOR),
+        (State.ARMING, "phase starts", State.RAMPING, State.RELEASING),
+        (State.SEARCHING, "search starts", State.SEARCHING, State.SEARCHING),
+    ):
+        row(state, LoadReady, _rule(name, guards.may_load, pauses.start_load, started))
+        row(state, LoadReady, _rule("paused before the start", guards.held_before_start, pauses.stand_by, State.HELD))
+        row(state, LoadReady, _rule("load not allowed", guards.preparing, steps.not_allowed_now, ended))
+        row(state, LoadRefused, _rule("load refused", guards.preparing, steps.load_refused, ended))
         row(state, LoadRefused, _rule("refused while ending", guards.ending, blocks.keep, state))
+    for state in (State.ANCHOR, State.RELEASING, State.SEARCHING):
+        row(state, LoadReady, _rule("ready too late", guards.ending, blocks.keep, state))
     row(State.RELEASING, LoadRefused, _rule("refused while ending", guards.ending, blocks.keep, State.RELEASING))
+    row(State.HELD, LoadRefused, _rule("load refused", guards.standing_by, steps.load_refused, _CUT_OFF))
 
-    row(State.ANCHOR, Tick, _rule("anchor over", guards.run_over, steps.drain_anchor, State.ANCHOR))
+    row(State.ANCHOR, Tick, _rule("anchor over", guards.run_over, steps.drain, State.ANCHOR))
+    row(State.SEARCHING, Tick, _rule("search over", guards.run_over, steps.drain, State.SEARCHING))
+    row(State.SEARCHING, SearchOver, _rule("search has its answer", guards.running, steps.search_over, State.SEARCHING))
+    row(State.SEARCHING, SearchOver, _rule("search ends already", guards.always, blocks.keep, State.SEARCHING))
+    row(State.HELD, SearchOver, _rule("paused, comes again", guards.always, blocks.keep, State.HELD))
     for state, to in (
         (State.ANCHOR, State.ANCHOR),
         (State.ARMING, State.RELEASING),
         (State.RELEASING, State.RELEASING),
+        (State.SEARCHING, State.SEARCHING),
     ):
         row(state, Tick, _rule("not zero in time", guards.late_while_ending, steps.still_not_zero, State.STOPPING))
         row(state, Tick, _rule("load too late", guards.deadline_due, steps.load_late, to))
@@ -137,6 +155,7 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         row(state, Tick, _rule("hold over", guards.timer_due, steps.release, State.RELEASING))
     for state in LOADED:
         row(state, Tick, _rule("load too late", guards.deadline_due, steps.load_late, State.RELEASING))
+    row(State.HELD, Tick, _rule("paused for too long", guards.deadline_due, pauses.held_too_long, _CUT_OFF))
 
     row(State.ANCHOR, LoadZero, _rule("anchor drained", guards.draining, steps.score, State.ANCHOR))
     row(
@@ -145,6 +164,10 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         _rule("anchor cut off", guards.ending, steps.anchor_ended, State.COOLING, State.CONCLUDING),
     )
     row(State.ANCHOR, LoadZero, _rule("anchor ended early", guards.running, steps.ended_early, State.ANCHOR))
+    row(State.SEARCHING, LoadZero, _rule("search drained", guards.draining, steps.search_ended, State.COOLING))
+    row(State.SEARCHING, LoadZero, _rule("search cut off", guards.ending, steps.search_cut_off, State.COOLING))
+    row(State.SEARCHING, LoadZero, _rule("search ended early", guards.running, steps.ended_early, State.SEARCHING))
+    row(State.HELD, LoadZero, _rule("load ended early", guards.running, steps.ended_early, _CUT_OFF))
     row(State.RELEASING, LoadZero, _rule("phase drained", guards.draining, steps.score, State.RELEASING))
     row(State.RELEASING, LoadZero, _rule("phase cut off", guards.ending, steps.phase_ended, _AFTER_PHASE))
     for state in LOADED:
@@ -168,14 +191,16 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
             State.CONCLUDING,
         ),
     )
-    row(State.RELEASING, LoadScored, _rule("phase scored", guards.scoring, steps.phase_scored, _AFTER_PHASE))
-
-    row(State.COOLING, Tick, _rule("rested, host clear", guards.cooled_and_clear, blocks.begin_next, _NEXT))
-    row(State.COOLING, Tick, _rule("host never clear", guards.deadline_due, steps.blocked_too_long, State.CONCLUDING))
+    row(
+        State.RELEASING,
+        LoadScored,
+        _rule("phase scored", guards.scoring, steps.phase_scored, _AFTER_PHASE, State.SEARCHING),
+    )
 
     for state, to in (
         (State.ANCHOR, State.ANCHOR),
         (State.ARMING, State.RELEASING),
+        (State.SEARCHING, State.SEARCHING),
         *((loaded, State.RELEASING) for loaded in sorted(LOADED, key=lambda item: item.value)),
     ):
         guard = guards.always if state in LOADED else guards.making
@@ -185,7 +210,8 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         WorkerLost,
         _rule("worker lost while draining", guards.draining, steps.worker_lost, State.RELEASING),
     )
-    for state in frozenset(State) - LOADED:
+    row(State.HELD, WorkerLost, _rule("worker lost", guards.always, steps.worker_lost, _CUT_OFF))
+    for state in frozenset(State) - LOADED - {State.HELD}:
         row(state, WorkerLost, _rule("worker lost, load already ending or none", guards.always, blocks.keep, state))
 
     stop_campaign = _rule(
@@ -198,8 +224,14 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         (State.ANCHOR, State.ANCHOR),
         (State.ARMING, State.RELEASING),
         (State.RELEASING, State.RELEASING),
+        (State.SEARCHING, State.SEARCHING),
     ):
         row(state, GuardianMoved, _rule("guardian stops the load", stops_phase, steps.guardian_stops_phase, to))
+    row(
+        State.HELD,
+        GuardianMoved,
+        _rule("guardian stops the load", guards.moved_to(Rung.STOP_PHASE), steps.guardian_stops_phase, _CUT_OFF),
+    )
     for state in LOADED:
         stop_rule = _rule(
             "guardian stops the phase", guards.moved_to(Rung.STOP_PHASE), steps.guardian_stops_phase, State.RELEASING
@@ -223,6 +255,29 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
         else:
             row(state, GuardianClear, _rule("no load is wanted", guards.always, blocks.keep, state))
 
+    for state in _RUNS:
+        guard = guards.always if state in LOADED else guards.running
+        row(state, PauseRequested, _rule("a person pauses", guard, pauses.hold_load, State.HELD))
+    for state in LIVE - LOADED - {State.HELD}:
+        row(state, PauseRequested, _rule("paused: no load starts", guards.always, pauses.note_pause, state))
+    row(State.HELD, PauseRequested, _rule("paused already", guards.always, blocks.keep, State.HELD))
+    row(State.HELD, ResumeRequested, _rule("load goes on", guards.running, pauses.continue_load, _RUNS, _CUT_OFF))
+    row(
+        State.HELD,
+        ResumeRequested,
+        _rule("load starts late", guards.may_load_after_pause, pauses.start_late, State.RAMPING, OWN_STATES, _CUT_OFF),
+    )
+    row(
+        State.HELD,
+        ResumeRequested,
+        _rule("load not allowed", guards.always, steps.not_allowed_after_pause, _CUT_OFF),
+    )
+    for state in LIVE - {State.HELD}:
+        row(state, ResumeRequested, _rule("load may come", guards.always, pauses.note_resume, state))
+    for state in frozenset(State) - LIVE:
+        for asked in (PauseRequested, ResumeRequested):
+            row(state, asked, _rule("no load is wanted any more", guards.always, blocks.keep, state))
+
     for state in LIVE:
         row(state, StopRequested, _rule("orderly stop", guards.always, steps.operator_stop, _STOPS))
         row(state, GuardianLost, _rule("guardian lost", guards.always, steps.guardian_lost, _STOPS))
@@ -235,6 +290,7 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
     row(State.STOPPING, StopRequested, _rule("already stopping", guards.always, blocks.keep, State.STOPPING))
     row(State.STOPPING, GuardianLost, _rule("end it ourselves", guards.always, steps.guardian_lost, State.STOPPING))
     row(State.STOPPING, RunnerFault, _rule("end it ourselves", guards.always, steps.runner_fault, State.STOPPING))
+    row(State.STOPPING, SearchOver, _rule("search ends already", guards.always, blocks.keep, State.STOPPING))
     row(State.STOPPING, LoadReady, _rule("too late to start", guards.always, blocks.keep, State.STOPPING))
     row(State.STOPPING, LoadRefused, _rule("no load is wanted", guards.always, blocks.keep, State.STOPPING))
     row(State.STOPPING, Tick, _rule("drained too slowly", guards.timer_due, steps.end_what_drains, State.STOPPING))
@@ -250,7 +306,7 @@ def _build_table() -> dict[tuple[State, type], tuple[Rule, ...]]:
     row(State.CONCLUDING, Tick, _rule("report too late", guards.deadline_due, steps.leave, State.DONE, State.STOPPED))
     after_the_end = (StopRequested, GuardianLost, RunnerFault, LoadZero, LoadReady, LoadRefused, LoadScored)
     for state in (State.CONCLUDING, State.DONE, State.STOPPED):
-        for event in (*after_the_end, BaselineScored):
+        for event in (*after_the_end, BaselineScored, SearchOver):
             row(state, event, _rule("the night is over", guards.always, blocks.keep, state))
     for state in State:
         row(state, Tick, _rule("time passes", guards.always, blocks.keep, state))

@@ -31,19 +31,38 @@ def deadline_due(night: Night, event: Event) -> bool:
 
 
 def cooled_and_clear(night: Night, event: Event) -> bool:
-    """The planned rest is over, and the guardian's ladder is clear."""
-    return timer_due(night, event) and night.rung is Rung.CLEAR
+    """The planned rest is over, the guardian's ladder is clear, and no person has paused."""
+    return timer_due(night, event) and night.rung is Rung.CLEAR and not night.held
+
+
+def held_late(night: Night, event: Event) -> bool:
+    """A person has paused, and the time for that is over."""
+    return night.held and deadline_due(night, event)
+
+
+def _may_begin(night: Night) -> bool:
+    """Nothing stands against load: drilled, not ending, not latched, the guardian's ladder clear."""
+    return night.drilled and isinstance(night.end, NotEnding) and not night.latched and night.rung is Rung.CLEAR
 
 
 def may_load(night: Night, _event: Event) -> bool:
-    """Whether load may start: drilled, not ending, not latched, the guardian's ladder clear, workers just prepared."""
-    return (
-        night.drilled
-        and isinstance(night.end, NotEnding)
-        and not night.latched
-        and night.rung is Rung.CLEAR
-        and night.load is LoadStep.PREPARING
-    )
+    """Whether load may start: nothing stands against it, no person has paused, workers just prepared."""
+    return _may_begin(night) and not night.held and night.load is LoadStep.PREPARING
+
+
+def may_load_after_pause(night: Night, _event: Event) -> bool:
+    """Whether load that a person held back may start now: nothing stands against it, and its workers still stand by."""
+    return _may_begin(night) and night.load is LoadStep.READY
+
+
+def held_before_start(night: Night, _event: Event) -> bool:
+    """The workers are just prepared, and a person has paused."""
+    return night.held and night.load is LoadStep.PREPARING
+
+
+def standing_by(night: Night, _event: Event) -> bool:
+    """The workers are ready, and wait for the person who has paused."""
+    return night.load is LoadStep.READY
 
 
 def running(night: Night, _event: Event) -> bool:
@@ -98,7 +117,7 @@ def moved_while_making(*rungs: Rung) -> Guard:
 
 def active(night: Night, _event: Event) -> bool:
     """There is load, or about to be, or not yet proven gone."""
-    return night.load in (LoadStep.PREPARING, LoadStep.RUNNING, LoadStep.DRAINING, LoadStep.ENDING)
+    return night.load in (LoadStep.PREPARING, LoadStep.READY, LoadStep.RUNNING, LoadStep.DRAINING, LoadStep.ENDING)
 
 
 def late_while_ending(night: Night, event: Event) -> bool:

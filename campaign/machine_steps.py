@@ -15,6 +15,7 @@ from campaign.events import (
     EmergencyStopped,
     EndLoad,
     Event,
+    GeneratorInvalid,
     GuardianLost,
     GuardianMoved,
     Latch,
@@ -25,17 +26,17 @@ from campaign.events import (
     MeasureIdle,
     PreparationFailed,
     Prepare,
-    PrepareLoad,
+    ReleaseLoad,
     RunnerFault,
     ScoreLoad,
     Started,
-    StartLoad,
     StopRequested,
     WorkerLost,
     WriteAnchor,
+    WriteSearch,
 )
 from campaign.machine_blocks import Step
-from campaign.night import TERMINAL, Ending, LoadStep, Night, NoOutcome, PendingOutcome, State
+from campaign.night import TERMINAL, Ending, LoadStep, Night, PendingOutcome, State
 from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.limits import Rung
 
@@ -66,9 +67,8 @@ def preparation_late(night: Night, event: Event) -> Step:
 def drilled(night: Night, event: Event) -> Step:
     """The idle host is measured."""
     idle_s = night.order.baseline_idle_s
-    deadline_s = idle_s + numbers.COOLING_BLOCKED_S_MAX
-    after = blocks.enter(night, event, State.BASELINING, timer_s=idle_s, deadline_s=deadline_s)
-    return dataclasses.replace(after, drilled=True), (MeasureIdle(),)
+    after = blocks.enter(night, event, State.BASELINING, timer_s=idle_s, deadline_s=idle_s)
+    return dataclasses.replace(blocks.waiting_anew(after, event), drilled=True), (MeasureIdle(),)
 
 
 def drill_missed(night: Night, event: Event) -> Step:
@@ -77,34 +77,16 @@ def drill_missed(night: Night, event: Event) -> Step:
     return blocks.conclude(night, event, EndCause.DRILL_MISSED, detail)
 
 
-def start_anchor(night: Night, event: Event) -> Step:
-    """Go."""
-    start = event.at_mono_s + numbers.START_LEAD_S
-    after = dataclasses.replace(night, load=LoadStep.RUNNING, start_mono_s=start)
-    end = after.load_end_mono_s
-    after = dataclasses.replace(after, timer_mono_s=end, deadline_mono_s=end + night.drain_s + numbers.LOAD_SLACK_S)
-    return after, (StartLoad(start_mono_s=start),)
-
-
-def start_phase(night: Night, event: Event) -> Step:
-    """Go, beginning with the ramp."""
-    start = event.at_mono_s + numbers.START_LEAD_S
-    after = dataclasses.replace(
-        blocks.enter(night, event, State.RAMPING, deadline_s=math.inf), load=LoadStep.RUNNING, start_mono_s=start
-    )
-    after = dataclasses.replace(
-        after,
-        timer_mono_s=after.ramp_end_mono_s,
-        deadline_mono_s=after.load_end_mono_s + night.drain_s + numbers.LOAD_SLACK_S,
-    )
-    return after, (StartLoad(start_mono_s=start),)
-
-
 def not_allowed_now(night: Night, event: Event) -> Step:
     """The workers are sent away again: the host is not ours to load."""
     return blocks.abort(
         night, event, Outcome.SAFETY_STOP, f"the guardian stands at {night.rung.name}, load may not start"
     )
+
+
+def not_allowed_after_pause(night: Night, event: Event) -> Step:
+    """The person lets load come back, the guardian does not: the workers are sent away again."""
+    return not_allowed_now(dataclasses.replace(night, held=False), event)
 
 
 def load_refused(night: Night, event: Event) -> Step:
@@ -132,24 +114,30 @@ def still_not_zero(night: Night, event: Event) -> Step:
 def hold(night: Night, event: Event) -> Step:
     """All connections are at work."""
     after = dataclasses.replace(night, state=State.HOLDING, entered_mono_s=event.at_mono_s)
-    return dataclasses.replace(after, timer_mono_s=night.load_end_mono_s), ()
+    return dataclasses.replace(after, timer_mono_s=night.load_over_mono_s), ()
 
 
 def release(night: Night, event: Event) -> Step:
-    """The declared time is over; what is in flight drains."""
+    """The declared time is over; what is in flight drains. Workers end by their own clocks, unless a pause cut them short."""
     after = blocks.enter(night, event, State.RELEASING, deadline_s=night.drain_s + numbers.LOAD_SLACK_S)
-    return dataclasses.replace(after, load=LoadStep.DRAINING), ()
+    return dataclasses.replace(after, load=LoadStep.DRAINING), (ReleaseLoad(),) if night.cut_short else ()
 
 
-def drain_anchor(night: Night, event: Event) -> Step:
-    """The declared time is over; what is in flight drains."""
+def drain(night: Night, event: Event) -> Step:
+    """As release, for a load that goes through all its steps in one state."""
     after = dataclasses.replace(
         night,
         load=LoadStep.DRAINING,
         timer_mono_s=math.inf,
         deadline_mono_s=event.at_mono_s + night.drain_s + numbers.LOAD_SLACK_S,
     )
-    return after, ()
+    return after, (ReleaseLoad(),) if night.cut_short else ()
+
+
+def search_over(night: Night, event: Event) -> Step:
+    """The search has its answer; the rest of its time is not needed."""
+    after, _ = drain(night, event)
+    return after, (ReleaseLoad(),)
 
 
 def score(night: Night, event: Event) -> Step:
@@ -159,7 +147,7 @@ def score(night: Night, event: Event) -> Step:
 
 
 def anchor_ended(night: Night, event: Event) -> Step:
-    """An anchor that was cut off: its health is unknown. When the host was the cause, it is tried once more later."""
+    """An anchor that was cut off: its health is unknown. When host or person was the cause, it is tried once more later."""
     pending = night.pending
     assert isinstance(pending, PendingOutcome)
     write = WriteAnchor(phase=night.phase, complete=False, reason=pending.reason)
@@ -170,7 +158,7 @@ def anchor_ended(night: Night, event: Event) -> Step:
             dataclasses.replace(night, load=LoadStep.NONE), event, EndCause.FINISHED, "the plan was worked through"
         )
         return after, (write, *commands)
-    if pending.outcome is Outcome.SAFETY_STOP and not night.retried:
+    if pending.outcome in (Outcome.SAFETY_STOP, Outcome.OPERATOR_STOP) and not night.retried:
         rested = dataclasses.replace(blocks.cool(night, event, failed=True), retried=True)
         return rested, (write,)
     after, commands = blocks.record(night, event, Outcome.SKIPPED, f"no health: {pending.reason}")
@@ -179,8 +167,24 @@ def anchor_ended(night: Night, event: Event) -> Step:
 
 def phase_ended(night: Night, event: Event) -> Step:
     """A phase that was cut off, now that its load is proven zero."""
+    pending = night.pending
+    assert isinstance(pending, PendingOutcome)
+    return blocks.record(night, event, pending.outcome, pending.reason, held_s=night.held_s)
+
+
+def search_ended(night: Night, event: Event) -> Step:
+    """The search has had its time or its answer; what it found is its record."""
+    return blocks.cool(night, event, failed=night.records[-1][1] in blocks.FAILING), (
+        WriteSearch(phase=night.phase, complete=True, reason=""),
+    )
+
+
+def search_cut_off(night: Night, event: Event) -> Step:
+    """A search that was cut off: its record holds what was found by then. It fails no phase; the host gets its cool-down."""
     assert isinstance(night.pending, PendingOutcome)
-    return blocks.record(night, event, night.pending.outcome, night.pending.reason)
+    return blocks.cool(night, event, failed=True), (
+        WriteSearch(phase=night.phase, complete=False, reason=night.pending.reason),
+    )
 
 
 def ended_early(night: Night, event: Event) -> Step:
@@ -198,10 +202,17 @@ def baseline_scored(night: Night, event: Event) -> Step:
 def anchor_scored(night: Night, event: Event) -> Step:
     """The anchor is done: the end, a refusal, one more anchor, a skipped phase, or the phase itself."""
     assert isinstance(event, LoadScored)
-    eased = night.eased
-    score = UnknownScore(reason="the guardian eased the anchor load") if eased else event.score
-    reason = "the guardian eased it" if eased else event.detail
-    write = WriteAnchor(phase=night.phase, complete=not eased, reason=reason)
+    score, reason, complete = event.score, event.detail, True
+    if night.eased:
+        score, reason, complete = (
+            UnknownScore(reason="the guardian eased the anchor load"),
+            "the guardian eased it",
+            False,
+        )
+    elif isinstance(event.generator, GeneratorInvalid):
+        reason, complete = f"the generator was not valid: {event.generator.reason}", False
+        score = UnknownScore(reason=reason)
+    write = WriteAnchor(phase=night.phase, complete=complete, reason=reason)
     night = dataclasses.replace(night, score=score, load=LoadStep.NONE)
     if night.phase < 0:
         after, commands = blocks.conclude(night, event, EndCause.FINISHED, "the plan was worked through")
@@ -241,22 +252,27 @@ def arm(night: Night, event: Event) -> Step:
     hold_s = blocks.hold_that_fits(night, event.at_mono_s + numbers.ARMING_S_EXPECTED, night.phase)
     if hold_s < phase.hold_s * numbers.HOLD_SHARE_MIN:
         return blocks.record(night, event, Outcome.NOT_REACHED, "the rest of the window is too short for it")
-    after = blocks.enter(night, event, State.ARMING, deadline_s=numbers.ARMING_S_MAX)
-    after = dataclasses.replace(
-        after, load=LoadStep.PREPARING, load_kind=LoadKind.PHASE, hold_s=hold_s, pending=NoOutcome(), eased=False
-    )
-    return after, (PrepareLoad(kind=LoadKind.PHASE, phase=night.phase, ramp_s=phase.ramp_s, hold_s=hold_s),)
+    return blocks.prepare(night, event, State.ARMING, LoadKind.PHASE, hold_s=hold_s)
 
 
 def phase_scored(night: Night, event: Event) -> Step:
-    """The record of a phase that ran to its end."""
+    """The record of a phase that ran to its end, and what follows it.
+
+    What an invalid generator measured is the generator's: INVALID_GENERATOR whatever the latencies say. It is not the
+    target's failure and does not count as one: the night goes on, and the verdict will not call it fit for that.
+    """
     assert isinstance(event, LoadScored)
     reason = event.detail
     if night.hold_s < night.current.hold_s:
         reason = f"held {night.hold_s:.1f} s of {night.current.hold_s:.1f} s, the night was late; {reason}"
-    if event.criteria is Criteria.NOT_MET:
-        return blocks.record(night, event, Outcome.FAILED, reason)
-    return blocks.record(night, event, Outcome.EASED if night.eased else Outcome.COMPLETED, reason)
+    outcome = Outcome.EASED if night.eased else Outcome.COMPLETED
+    if isinstance(event.generator, GeneratorInvalid):
+        outcome, reason = Outcome.INVALID_GENERATOR, f"{event.generator.reason}; {reason}"
+    elif event.criteria is Criteria.NOT_MET:
+        outcome = Outcome.FAILED
+    after, records = blocks.write_record(night, outcome, reason, held_s=night.held_s)
+    after, commands = blocks.search_or_rest(after, event)
+    return after, (*records, *commands)
 
 
 def worker_lost(night: Night, event: Event) -> Step:
@@ -276,14 +292,14 @@ def ease(night: Night, event: Event) -> Step:
     """The guardian has lowered the permitted share; the time goes on."""
     assert isinstance(event, GuardianMoved)
     state = State.EASED if event.rung is Rung.EASE else State.PAUSED
-    timer = night.load_end_mono_s
+    timer = night.load_over_mono_s
     return dataclasses.replace(night, state=state, rung=event.rung, eased=True, timer_mono_s=timer), ()
 
 
 def come_back(night: Night, event: Event) -> Step:
     """The guardian lets the full load return."""
     ramping = event.at_mono_s < night.ramp_end_mono_s
-    timer = night.ramp_end_mono_s if ramping else night.load_end_mono_s
+    timer = night.ramp_end_mono_s if ramping else night.load_over_mono_s
     state = State.RAMPING if ramping else State.HOLDING
     return dataclasses.replace(night, state=state, rung=Rung.CLEAR, timer_mono_s=timer), ()
 

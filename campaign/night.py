@@ -6,9 +6,11 @@ Pure. Only the machine makes a Night; supervisor and simulator read it.
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import assert_never
 
 from baseline_metrics.health import Score, UnknownScore
 from campaign.events import LoadKind
+from monitoring_logs.load_orders import NoSearch
 from monitoring_logs.records import EndCause, NightOrder, Outcome, PhaseOrder
 from safety_monitoring.limits import Rung
 
@@ -25,7 +27,9 @@ class State(Enum):
     HOLDING = "HOLDING"
     EASED = "EASED"
     PAUSED = "PAUSED"
+    HELD = "HELD"  # paused by a person: the load's clock stands still, or workers that are ready wait to begin
     RELEASING = "RELEASING"
+    SEARCHING = "SEARCHING"
     COOLING = "COOLING"
     STOPPING = "STOPPING"
     CONCLUDING = "CONCLUDING"
@@ -38,6 +42,7 @@ class LoadStep(Enum):
 
     NONE = "none"
     PREPARING = "preparing"  # workers come up and get watched
+    READY = "ready"  # they are, but a person has paused: nothing was started yet
     RUNNING = "running"
     DRAINING = "draining"  # nothing new is started
     ENDING = "ending"  # taken away at once
@@ -46,7 +51,12 @@ class LoadStep(Enum):
 
 TERMINAL = frozenset({State.DONE, State.STOPPED})
 LOADED = frozenset({State.RAMPING, State.HOLDING, State.EASED, State.PAUSED})
+OWN_STATE = {LoadKind.ANCHOR: State.ANCHOR, LoadKind.SEARCH: State.SEARCHING}
+"""Loads that go through all their steps in one state; a phase has a state for each."""
+OWN_STATES = frozenset(OWN_STATE.values())
 IN_PHASE = LOADED | {State.ARMING, State.RELEASING}
+WAITING = frozenset({State.BASELINING, State.COOLING})
+"""States that wait for the right moment to begin the next load."""
 LIVE = frozenset(State) - TERMINAL - {State.STOPPING, State.CONCLUDING}
 
 
@@ -91,6 +101,15 @@ START_LEAD_S = 0.25  # from the decision to the common start: two synced journal
 HOLD_SHARE_MIN = 0.5
 """A phase that is late runs shortened down to this share of its planned hold; below it, it is NOT_REACHED."""
 
+HELD_S_MAX = 3600.0
+"""A person's pause of a load under way. Longer, and the two parts are not one measurement any more (the host's other work
+has changed); workers and their connections are not kept for ever either. Without load a pause may last to the window's end:
+waiting harms nobody, and load does not come back by itself while somebody relies on the pause."""
+
+HELD_LAG_S_MAX = 1.0
+"""Workers freeze and continue when the word reaches them, so a load that was paused may end by its own clock this much
+before or after the machine's."""
+
 ARMING_S_EXPECTED = 1.0
 DRAIN_S_EXPECTED = 0.5
 
@@ -101,6 +120,9 @@ class Night:
 
     timer: the planned next step of this state. deadline: by when this state must have been left; every state has one.
     phase: index of the current phase, or of the one that the anchor precedes; -1 for the last anchor or none.
+    held: a person has paused; no load starts or goes on until they say so. held_since: when the current load's clock was
+    stopped (infinity: it runs). held_s: for how long it has stood still before. cut_short: a pause has left less time than
+    was asked for, so that the load has to be released by us before its workers' own end.
     """
 
     order: NightOrder
@@ -127,6 +149,10 @@ class Night:
     records: tuple[tuple[int, Outcome], ...]
     end: NotEnding | Ending
     latched: bool
+    held: bool
+    held_since_mono_s: float
+    held_s: float
+    cut_short: bool
 
     @property
     def recorded(self) -> frozenset[int]:
@@ -144,15 +170,48 @@ class Night:
         return self.order.anchor.ramp_s + self.order.anchor.hold_s
 
     @property
+    def ramp_s(self) -> float:
+        """How long the current load's ramp is."""
+        match self.load_kind:
+            case LoadKind.ANCHOR:
+                return self.order.anchor.ramp_s
+            case LoadKind.PHASE:
+                return self.current.ramp_s
+            case LoadKind.SEARCH:
+                return 0.0
+        assert_never(self.load_kind)
+
+    @property
+    def hold_s_planned(self) -> float:
+        """How long the plan wants the current load to be held."""
+        match self.load_kind:
+            case LoadKind.ANCHOR:
+                return self.order.anchor.hold_s
+            case LoadKind.PHASE:
+                return self.current.hold_s
+            case LoadKind.SEARCH:
+                assert not isinstance(self.current.search, NoSearch)
+                return self.current.search.lasts_s
+        assert_never(self.load_kind)
+
+    @property
     def load_end_mono_s(self) -> float:
         """When the current load's last intended start lies behind us."""
-        ramp_s = self.order.anchor.ramp_s if self.load_kind is LoadKind.ANCHOR else self.current.ramp_s
-        return self.start_mono_s + ramp_s + self.hold_s
+        return self.start_mono_s + self.ramp_s + self.hold_s
+
+    @property
+    def load_over_mono_s(self) -> float:
+        """When the machine takes the current load for over: after a pause, before the workers' own clocks can end it."""
+        return self.load_end_mono_s - (HELD_LAG_S_MAX if self.held_s > 0.0 else 0.0)
 
     @property
     def ramp_end_mono_s(self) -> float:
         """When the current phase's ramp is over."""
         return self.start_mono_s + self.current.ramp_s
+
+    def held_s_until(self, at_mono_s: float) -> float:
+        """For how long the current load's clock has stood still by then."""
+        return self.held_s + max(0.0, at_mono_s - self.held_since_mono_s)
 
 
 def first_night(order: NightOrder, *, drain_s: float, at_mono_s: float, end_by_mono_s: float) -> Night:
@@ -182,4 +241,8 @@ def first_night(order: NightOrder, *, drain_s: float, at_mono_s: float, end_by_m
         records=(),
         end=NotEnding(),
         latched=False,
+        held=False,
+        held_since_mono_s=math.inf,
+        held_s=0.0,
+        cut_short=False,
     )

@@ -4,6 +4,8 @@ Facts are gathered when the load is proven zero, scored for steering, and writte
 thread.
 """
 
+from typing import assert_never
+
 from baseline_metrics.baseline_collector import summarise_idle
 from baseline_metrics.codec import to_json_value
 from baseline_metrics.health import Health, KnownScore, Score, UnknownScore
@@ -13,6 +15,9 @@ from campaign.events import (
     BaselineScored,
     Criteria,
     Event,
+    GeneratorInvalid,
+    GeneratorState,
+    GeneratorUnknown,
     LoadKind,
     LoadScored,
     PrepareLoad,
@@ -23,9 +28,11 @@ from campaign.events import (
 from campaign.host_watch import HostWatch
 from campaign.ledger import NO_LOAD, Ledger
 from campaign.night import TERMINAL, Night, State
-from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, load_health
+from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, generator_of, load_health
 from campaign.status_board import StatusBoard
-from monitoring_logs.records import AnchorRecord, NightOrder, PhaseRecord, SegmentKind
+from campaign.telemetry import SegmentTelemetry
+from monitoring_logs.records import AnchorRecord, LoadFacts, NightOrder, PhaseRecord, SegmentKind
+from results_summary.generator import HICCUP_LOAD_S_MIN
 from safety_monitoring.limits import Limits
 
 
@@ -45,11 +52,22 @@ class NightBooks:
         self._start_mono_s = 0.0
         self._end_mono_s = 0.0
         self._measurement: LoadMeasurement | None = None
+        self._generator: GeneratorState = GeneratorUnknown(reason="no load has run yet")
         self._anchor_score: Score = UnknownScore(reason="no anchor load has run yet")
         self._eased_since: float | None = None
         self._eased_s = 0.0
         self._stop_seen: float | None = None
         self.stop_seconds = -1.0
+
+    @property
+    def segment(self) -> int:
+        """The newest load's segment."""
+        return self._segment
+
+    @property
+    def load_facts(self) -> LoadFacts:
+        """Asked against achieved, of the newest load; of one that never started, that."""
+        return self._measurement.facts if self._measurement else NO_LOAD
 
     # Marks ------------------------------------------------------------------------------------------------------------
 
@@ -90,8 +108,8 @@ class NightBooks:
         """The guardian measured how long ending the load took."""
         self.stop_seconds = seconds
 
-    def load_is_zero(self, crew: Crew, *, limits: Limits, now_mono_s: float) -> None:
-        """Gather the facts of the load that is proven zero."""
+    def load_is_zero(self, crew: Crew, *, limits: Limits, held_s: float, now_mono_s: float) -> None:
+        """Gather the facts of the load that is proven zero. held_s: for how long a person had paused it."""
         if self._eased_since is not None:
             self._eased_s += now_mono_s - self._eased_since
             self._eased_since = now_mono_s
@@ -110,8 +128,20 @@ class NightBooks:
             limits=limits,
             at_mono_s=now_mono_s,
         )
+        self._generator = self._generator_in(crew.telemetry, held_s=held_s)
         self._board.add_operations(facts)
         self._ledger.load.logger.info("load ended", segment=self._segment, facts=to_json_value(facts))
+
+    def _generator_in(self, telemetry: SegmentTelemetry, *, held_s: float) -> GeneratorState:
+        load = self._load
+        assert load is not None
+        planned_s = load.ramp_s + load.hold_s + held_s
+        found = generator_of(telemetry.generator, planned_s=planned_s, ran_s=self._end_mono_s - self._start_mono_s)
+        brief = load.kind is LoadKind.ANCHOR and planned_s < HICCUP_LOAD_S_MIN
+        if brief and isinstance(found, GeneratorInvalid):
+            # One late second would be too much of it. A health score may rest on that; it judges nobody.
+            return GeneratorUnknown(reason=f"the anchor load is too brief to tell: {found.reason}")
+        return found
 
     # Scores -----------------------------------------------------------------------------------------------------------
 
@@ -138,7 +168,11 @@ class NightBooks:
         if measurement is None:
             unknown = UnknownScore(reason="the load was not measured")
             return LoadScored(
-                at_mono_s=now_mono_s, score=unknown, criteria=Criteria.UNKNOWN, detail="the load was not measured"
+                at_mono_s=now_mono_s,
+                score=unknown,
+                criteria=Criteria.UNKNOWN,
+                generator=GeneratorUnknown(reason="the load was not measured"),
+                detail="the load was not measured",
             )
         health = load_health(measurement, self._order)
         self._board.note_health(health.score, now_mono_s)
@@ -146,7 +180,13 @@ class NightBooks:
             criteria, detail = Criteria.UNKNOWN, f"health {score_words(health.score)}"
         else:
             criteria, detail = criteria_of(self._order.phases[command.phase], measurement)
-        return LoadScored(at_mono_s=now_mono_s, score=health.score, criteria=criteria, detail=detail)
+        return LoadScored(
+            at_mono_s=now_mono_s,
+            score=health.score,
+            criteria=criteria,
+            generator=self._generator,
+            detail=detail,
+        )
 
     # Records ----------------------------------------------------------------------------------------------------------
 
@@ -196,6 +236,7 @@ class NightBooks:
                 health_at_arming=self._anchor_score,
                 eased_s=self._eased_s if measurement else 0.0,
                 load=measurement.facts if measurement else NO_LOAD,
+                held_s=command.held_s,
             )
         )
         self._board.note_outcome(command.phase, command.outcome)
@@ -204,9 +245,14 @@ class NightBooks:
 
 def load_name(night: Night) -> str:
     """How reports call the stretch of the load that starts now."""
-    if night.load_kind is LoadKind.PHASE:
-        return night.current.name
-    return f"anchor before {night.current.name}" if night.phase >= 0 else "last anchor"
+    match night.load_kind:
+        case LoadKind.PHASE:
+            return night.current.name
+        case LoadKind.SEARCH:
+            return f"search after {night.current.name}"
+        case LoadKind.ANCHOR:
+            return f"anchor before {night.current.name}" if night.phase >= 0 else "last anchor"
+    assert_never(night.load_kind)
 
 
 def state_text(night: Night, event: Event) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
+from campaign.plan_phases import AnchorPart, LevelPart, PhasePart
 from campaign.plan_requests import OperationPart, TargetPart
 from campaign.plan_settings import (
     BaselinePart,
@@ -25,12 +26,13 @@ from campaign.plan_settings import (
     SafetyPart,
     SuccessPart,
 )
-from campaign.plan_types import ClockTime, Duration, Name, Pause, Percent
+from campaign.plan_sources import FEEDERS_MAX, VARIABLES_MAX, CodePart, FeederPart, TagsPart, Variables
+from campaign.plan_steps import FreeName
+from campaign.plan_types import ClockTime, Name, Pause
+from stress_scenarios.load_plan import Stage
 
 PHASES_MAX = 64
 OPERATIONS_MAX = 64
-CONNECTIONS_MAX = 5000
-"""Per phase. Each takes a descriptor and some memory in the load processes; more than this needs several machines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,86 +90,6 @@ class WindowPart(PlanPart):
         return WindowHours(hours=self.hours)
 
 
-class LevelPart(PlanPart):
-    """A stress level: how fast one connection works, and what its phases have to reach."""
-
-    operations_per_s: Annotated[
-        float, Field(alias="pace", gt=0, le=1000, examples=[2], description="Operations per second and connection.")
-    ]
-    success_percent_min: Annotated[
-        Percent,
-        Field(alias="success", examples=[90], description="Operations that have to succeed, percent, at least."),
-    ]
-    response_s_mean_max: Annotated[
-        Duration, Field(alias="response", examples=["3s"], description="Mean response time, at most.")
-    ]
-
-
-class PhasePart(PlanPart):
-    """A timed stretch of load."""
-
-    name: Annotated[Name, Field(examples=["light_load"], description="How reports call the phase.")]
-    duration_s: Annotated[
-        Duration,
-        Field(alias="duration", ge=1, examples=["60min"], description="How long its load lasts, ramp included."),
-    ]
-    duration_s_min: Annotated[
-        Duration,
-        Field(
-            alias="duration_min",
-            examples=["10min"],
-            description="The shortest it may be scaled down to; a sixth, at least a minute, unless given.",
-        ),
-    ]
-    connections: Annotated[
-        int, Field(ge=1, le=CONNECTIONS_MAX, examples=[3], description="Virtual users at the same time.")
-    ]
-    operations_per_session: Annotated[
-        int,
-        Field(
-            alias="operations",
-            ge=1,
-            le=100_000,
-            examples=[25],
-            description="Operations of one session, between connect and disconnect.",
-        ),
-    ]
-    level: Annotated[Name, Field(examples=["low"], description="Name of the stress level that sets pace and criteria.")]
-    threshold_multiplier: Annotated[
-        float,
-        Field(ge=0.1, le=2, examples=[1.0], description="Moves the guardian's limits in this phase; never past 95 %."),
-    ] = 1.0
-    required_health: Annotated[
-        float, Field(ge=0, le=100, examples=[70], description="Health score that the phase needs to start.")
-    ] = 70.0
-    priority: Annotated[
-        int, Field(ge=1, le=100, examples=[50], description="When the window is short, the lowest is cut first.")
-    ] = 50
-
-    @model_validator(mode="after")
-    def _minimum_below_duration(self) -> Self:
-        if self.duration_s_min > self.duration_s:
-            raise at_fault("duration_min", "is longer than duration: write a shorter one, or leave it out")
-        return self
-
-
-class AnchorPart(PlanPart):
-    """The small fixed load before each phase and at the end. Connections, operations and pace are the first phase's."""
-
-    duration_s: Annotated[
-        Duration, Field(alias="duration", ge=1, examples=["2min"], description="How long it lasts, ramp included.")
-    ] = 120.0
-    connections: Annotated[
-        int, Field(ge=1, le=CONNECTIONS_MAX, examples=[2], description="Virtual users at the same time.")
-    ]
-    operations_per_session: Annotated[
-        int, Field(alias="operations", ge=1, le=100_000, examples=[10], description="Operations of one session.")
-    ]
-    operations_per_s: Annotated[
-        float, Field(alias="pace", gt=0, le=1000, examples=[1], description="Operations per second and connection.")
-    ]
-
-
 class Plan(PlanPart):
     """A whole plan, with every default filled in."""
 
@@ -181,11 +103,22 @@ class Plan(PlanPart):
     target: Annotated[TargetPart, Field(examples=["{url: http://127.0.0.1:8080}"])]
     scenario: Annotated[
         tuple[OperationPart, ...],
+        Field(max_length=OPERATIONS_MAX, description="What sessions do; GET of the target's path unless given."),
+    ] = ()
+    code: CodePart | None = Field(default=None, description="Sessions in Python, instead of scenario.")
+    tags: TagsPart = TagsPart()
+    variables: Annotated[
+        Variables,
         Field(
-            min_length=1,
-            max_length=OPERATIONS_MAX,
-            description="The mix of requests; GET of the target's path unless given.",
+            default_factory=dict,
+            max_length=VARIABLES_MAX,
+            examples=[{"region": "north"}],
+            description="Every session begins with them: `${region}` in a template. No secrets: a plan is stored.",
         ),
+    ]
+    feeders: Annotated[
+        dict[FreeName, FeederPart],
+        Field(default_factory=dict, max_length=FEEDERS_MAX, description="Files whose rows sessions take, by name."),
     ]
     levels: Annotated[
         dict[Name, LevelPart],
@@ -227,21 +160,48 @@ class Plan(PlanPart):
         Literal["auto"] | Annotated[int, Field(ge=1, le=64)],
         Field(
             examples=["auto"],
-            description="Load processes; auto: one per 250 operations per second (10,000 with wire), at most one per core.",
+            description="Load processes; auto: by the highest rate and the engine, at most one per core.",
         ),
     ] = "auto"
     engine: Annotated[
         Literal["httpx", "wire"],
         Field(
-            examples=["httpx"],
-            description="Who makes the requests: httpx, or wire for many thousands a second over HTTP/1.1.",
+            examples=["wire"],
+            description="Who makes the requests: wire, HTTP/1.1 at tens of thousands of requests a second and core; or "
+            "httpx, some hundreds a second, for HTTP/2 and proxies.",
         ),
-    ] = "httpx"
+    ] = "wire"
     health: HealthPart = HealthPart()
     safety: SafetyPart = SafetyPart()
     failures: FailuresPart
     recording: RecordingPart = RecordingPart()
     success: SuccessPart = SuccessPart()
+
+    @model_validator(mode="after")
+    def _sessions_do_something(self) -> Self:
+        if self.code is not None and self.scenario:
+            raise at_fault("code", "stands beside scenario: write one of the two")
+        if self.code is None and not self.scenario:
+            raise at_fault("scenario", "has no operations: write one, or leave it out for a GET of the target's path")
+        return self
+
+    @property
+    def operations(self) -> tuple[OperationPart, ...]:
+        """The operations that run, by their tags, in the plan's order; none with Python code, which has its own."""
+        return tuple(operation for operation in self.scenario if self._chosen(operation))
+
+    def _chosen(self, operation: OperationPart) -> bool:
+        tags = set(operation.tags)
+        if tags & set(self.tags.exclude):
+            return False
+        return operation.when is not Stage.MIX or not self.tags.include or bool(tags & set(self.tags.include))
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """What reports count by."""
+        if self.code is not None:
+            return self.code.operations
+        return tuple(operation.name for operation in self.operations)
 
     @property
     def sha256(self) -> str:

@@ -16,8 +16,11 @@ from pydantic import ValidationError
 from baseline_metrics.units import format_bytes
 from campaign.defaults import HostSize, PlanValue, campaign_defaults, default_layer, derived_defaults
 from campaign.plan import Plan
+from campaign.plan_inputs import PlanInputs, read_inputs
 from campaign.plan_layers import FlagValue, Layer, Origins, environment_layer, flag_layer, merge
+from campaign.plan_paths import with_absolute_paths
 from campaign.plan_problems import PathProblem, PlanError, PlanProblem, model_problems, raw_problems
+from campaign.plan_relations import relation_problems
 from campaign.plan_types import ENVIRONMENT_REFERENCE
 from campaign.yaml_source import PLAN_BYTES_MAX, YamlProblems, read_yaml
 
@@ -41,10 +44,11 @@ class PlanSources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPlan:
-    """A complete plan, with where each value came from."""
+    """A complete plan, with where each value came from, and what was read of the files that it names."""
 
     plan: Plan
     origins: Origins
+    inputs: PlanInputs
 
 
 def load_plan(path: Path) -> Plan:
@@ -75,7 +79,10 @@ def resolve_plan(sources: PlanSources, *, host: HostSize | None = None, zone: st
 def resolve_plan_text(
     text: str, *, name: str, sources: PlanSources, host: HostSize | None = None, zone: str | None = None
 ) -> LoadedPlan:
-    """Like resolve_plan, for plan text that lies in no file; ``name`` stands in messages. Raises PlanError."""
+    """Like resolve_plan, for plan text that lies in no file; ``name`` stands in messages. Raises PlanError.
+
+    Paths in it begin at the working directory.
+    """
     layers = [_file_layer(Path(name), text)]
     return _resolve(layers, sources, plan_name=name, host=host or this_host(), zone=zone or local_zone())
 
@@ -106,9 +113,12 @@ def _resolve(
         plan = Plan.model_validate(values)
     except ValidationError as error:
         problems = [*model_problems(error, values), *problems]
+        raise PlanError(_located(problems, origins, plan_name, values)) from error
+    inputs, of_files = read_inputs(plan)
+    problems = [*problems, *relation_problems(plan), *of_files]
     if problems:
         raise PlanError(_located(problems, origins, plan_name, values))
-    return LoadedPlan(plan=plan, origins=origins)
+    return LoadedPlan(plan=plan, origins=origins, inputs=inputs)
 
 
 def _located(
@@ -157,7 +167,7 @@ def _file_layer(path: Path, text: str) -> Layer:
             )
         ) from error
     marks = {key: f"{path.name}:{place.line}:{place.column}" for key, place in source.places.items()}
-    return Layer(values=source.values, marks=marks)
+    return Layer(values=with_absolute_paths(source.values, path.parent.absolute()), marks=marks)
 
 
 def _read_text(path: Path) -> str:
@@ -184,7 +194,7 @@ def _read_text(path: Path) -> str:
 def unset_references(plan: Plan, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Names of environment variables that the plan's headers refer to and that are not set, each once."""
     values = [*plan.target.headers.values()]
-    for operation in plan.scenario:
+    for operation in plan.operations:
         values.extend(operation.headers.values())
     names = (name for value in values for name in ENVIRONMENT_REFERENCE.findall(value))
     return tuple(dict.fromkeys(name for name in names if name not in environ))

@@ -41,10 +41,17 @@ OVERRIDES = (
     Override(name="name", path=("name",), kind=ValueKind.TEXT),
     Override(name="seed", path=("seed",), kind=ValueKind.NUMBER),
     Override(name="workers", path=("workers",), kind=ValueKind.NUMBER),
+    Override(name="tags", path=("tags", "include"), kind=ValueKind.TEXT),
+    Override(name="exclude_tags", path=("tags", "exclude"), kind=ValueKind.TEXT),
 )
 
-EXCLUSIVE = (("window", "hours"), ("window", "until"))
-"""A layer that gives one of them takes away the other one of the layers below."""
+ANY_NAME = "*"
+EXCLUSIVE = (
+    (("window", "hours"), ("window", "until")),
+    (("levels", ANY_NAME, "pace"), ("levels", ANY_NAME, "think")),
+    (("scenario",), ("code",)),
+)
+"""A layer that gives one of a pair takes away the other one of the layers below. ANY_NAME: of the same name each."""
 
 ADDED = ("target", "allow")
 
@@ -182,13 +189,40 @@ def _merge_mapping(below: dict[str, PlanValue], above: dict[str, PlanValue], pat
 
 
 def _take_away_exclusive(values: dict[str, PlanValue], marks: dict[Path, str], layer: Layer) -> None:
-    for path, other in (EXCLUSIVE, EXCLUSIVE[::-1]):
-        if value_at(layer.values, path) is None:
-            continue
-        part = values.get(other[0])
-        if isinstance(part, dict) and other[1] in part:
-            values[other[0]] = {key: value for key, value in part.items() if key != other[1]}
-        marks.pop(other, None)
+    for one, other in EXCLUSIVE:
+        for given, taken in ((one, other), (other, one)):
+            for name in _names_at(layer.values, given):
+                path, gone = _named(given, name), _named(taken, name)
+                if value_at(layer.values, path) is not None:
+                    _take_away(values, gone)
+                    for mark in [mark for mark in marks if mark[: len(gone)] == gone]:
+                        del marks[mark]
+
+
+def _names_at(values: PlanValue, pattern: tuple[str, ...]) -> tuple[str, ...]:
+    """What ANY_NAME of the pattern stands for; one empty name when it has none."""
+    if ANY_NAME not in pattern:
+        return ("",)
+    named = value_at(values, pattern[: pattern.index(ANY_NAME)])
+    return tuple(named) if isinstance(named, dict) else ()
+
+
+def _named(pattern: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(name if key == ANY_NAME else key for key in pattern)
+
+
+def _take_away(values: dict[str, PlanValue], path: tuple[str, ...]) -> None:
+    """Remove a key from nested mappings, which are copied on the way: other layers hold them, too."""
+    part = values
+    for key in path[:-1]:
+        below = part.get(key)
+        if not isinstance(below, dict):
+            return
+        part[key] = dict(below)
+        copied = part[key]
+        assert isinstance(copied, dict), "it was made here"
+        part = copied
+    part.pop(path[-1], None)
 
 
 def nearest_key(unknown: str, known: tuple[str, ...]) -> str:

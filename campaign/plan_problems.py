@@ -16,7 +16,7 @@ from campaign.defaults import PlanValue
 from campaign.plan import Plan
 from campaign.plan_layers import nearest_key, value_at
 from campaign.plan_part import FIELD_AT_FAULT
-from campaign.plan_types import NAME_PATTERN
+from campaign.plan_types import NAME_PATTERN, VARIABLE_PATTERN
 from campaign.yaml_source import Path
 
 BODIES_BYTES_MAX = 256 * 1024
@@ -153,12 +153,19 @@ def _sentence(detail: ErrorDetails, path: Path) -> str:
         return f"is not a key of a plan; {nearest_key(str(path[-1]), _keys_at(path[:-1]))}"
     if kind == "string_pattern_mismatch" and context.get("pattern") == NAME_PATTERN:
         return f"{shown(value)} is not a name: write small letters, digits, - and _, at most 64, beginning with a letter or digit"
+    if kind == "string_pattern_mismatch" and context.get("pattern") == VARIABLE_PATTERN:
+        return f"{shown(value)} is not a name of a variable: write letters, digits and _, not a digit first, at most 64"
+    if kind == "string_pattern_mismatch":
+        return f"{shown(value)} has not the form that is needed; write {example or 'another value'}"
     if kind == "literal_error":
         return f"{shown(value)} is not one of {context['expected']}"
-    wrong = _WRONG.get(kind, str(detail["msg"]))
-    if isinstance(value, str) and "{" in wrong and kind not in ("string_too_long", "string_too_short"):
-        wrong += " s"  # a duration; its bounds are in seconds
-    return f"{shown(value)} {wrong.format(**context)}; write {example or 'another value'}"
+    numbers = {name: _number(bound) for name, bound in context.items()}
+    wrong = _WRONG[kind].format(**numbers) if kind in _WRONG else str(detail["msg"])
+    if isinstance(value, str) and kind in _BOUNDS:
+        wrong += (
+            " s" if value.endswith(_TIME_UNITS) else " bytes"
+        )  # it was read already, so that its bounds are numbers
+    return f"{shown(value)} {wrong}; write {example or 'another value'}"
 
 
 _WRONG = {
@@ -171,15 +178,29 @@ _WRONG = {
     "tuple_type": 'is not a list of "- item" lines',
     "dict_type": 'is not a mapping of "key: value" lines',
     "model_type": 'is not a mapping of "key: value" lines',
-    "greater_than": "is not above {gt:g}",
-    "greater_than_equal": "is less than {ge:g}",
-    "less_than": "is not below {lt:g}",
-    "less_than_equal": "is more than {le:g}",
+    "greater_than": "is not above {gt}",
+    "greater_than_equal": "is less than {ge}",
+    "less_than": "is not below {lt}",
+    "less_than_equal": "is more than {le}",
     "too_short": "has fewer than {min_length} entries",
     "too_long": "has more than {max_length} entries",
     "string_too_long": "is longer than {max_length} characters",
     "string_too_short": "is empty",
 }
+
+
+def _number(bound: Any) -> str:
+    return (
+        f"{bound:.0f}"
+        if isinstance(bound, float) and bound >= 1e6
+        else f"{bound:g}"
+        if isinstance(bound, float)
+        else str(bound)
+    )
+
+
+_TIME_UNITS = ("s", "min", "h", "d")
+_BOUNDS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 
 
 def _example(field: FieldInfo | None) -> str:

@@ -17,11 +17,28 @@ from campaign.defaults import DEFAULT_PHASES, PHASE_FIELDS
 from campaign.fitting import SAMPLES_NEEDED
 from campaign.plan import Plan
 from campaign.plan_layers import ENVIRONMENT_PREFIX, OVERRIDES
+from campaign.plan_phases import SearchPart
 from campaign.plan_problems import model_within
-from campaign.plan_types import ByteSize, Duration, Pause, exact_bytes, exact_duration
+from campaign.plan_steps import ThinkPart
+from campaign.plan_types import PACE_MAX, ByteSize, Duration, Names, Pace, Pause, Share, exact_bytes, exact_duration
+from campaign.planned_generator import (
+    ENGINE_OPERATIONS_PER_S_MAX,
+    SCRIPTED_OPERATIONS_PER_S_MAX,
+    WORKER_OPERATIONS_PER_S,
+    WORKER_SCRIPTED_OPERATIONS_PER_S,
+)
+from campaign.planned_search import STEP_S_MIN, STEPS_MIN
 from stress_scenarios.catalogue import LEVELS
 
-_KINDS: tuple[tuple[Any, str], ...] = ((Duration, "duration"), (Pause, "duration or `none`"), (ByteSize, "size"))
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (Duration, "duration"),
+    (Pause, "duration or `none`"),
+    (ByteSize, "size"),
+    (Pace, f"number above 0 to {PACE_MAX:g}, or `unpaced`"),
+    (Share, "percent"),
+    (Names, "list or text of names"),
+)
+_SHAPES: dict[type[BaseModel], str] = {ThinkPart: "duration or mapping", SearchPart: "`true`, `false` or mapping"}
 _DERIVED = {
     "window": "",
     "anchor": "",
@@ -34,7 +51,8 @@ _DERIVED = {
     "phases[].duration_min": "a sixth, at least a minute",
     "anchor.connections": "the first phase's",
     "anchor.operations": "the first phase's",
-    "anchor.pace": "the first phase's",
+    "anchor.pace": "the first phase's, 1 if it has none",
+    "phases[].search": "`false`",
     "failures.consecutive": "2, 3 or 5 by the host's size",
     "scenario[].content_type": "application/json or plain UTF-8 text",
 }
@@ -55,11 +73,16 @@ def plan_reference() -> str:
         "- Durations carry their unit: `90s`, `30min`, `1h30min`, `500ms`. Sizes too: `512MiB`, `1GiB`.",
         "- `${env:NAME}` in a header's value stands for an environment variable. It is resolved in memory only. A header",
         "  that carries a credential (Authorization, Proxy-Authorization, Cookie, or a name with token, secret, password or",
-        '  api-key in it) is accepted only with such a reference: `Authorization: "Bearer ${env:TOKEN}"`.',
-        "- Anchors, aliases, tags, directives and keys written twice are refused: a plan means what it shows.",
+        '  api-key in it) is accepted only with such a reference, `Authorization: "Bearer ${env:TOKEN}"`, or with a value',
+        '  that a session gets for itself: `Authorization: "Bearer ${token}"`.',
+        "- Anchors, aliases, YAML's own tags, directives and keys written twice are refused: a plan means what it shows.",
+        "- Paths of files begin at the plan's directory. The files are read, and Python code is looked at without running it,",
+        "  before the night; a load process refuses a file that was changed since.",
         "",
         *_overrides(),
         *_part(Plan, "", "The plan"),
+        *_templates(),
+        *_engines(),
         *_catalogue(),
         *_phases(),
         *_fitting(),
@@ -103,7 +126,7 @@ def _part(model: type[BaseModel], prefix: str, title: str) -> list[str]:
         if part is None:
             lines.append(_row(path, field))
             continue
-        shape, suffix = _shape(field.annotation)
+        shape, suffix = _shape(field.annotation, part)
         lines.append(
             f"| `{path}` | {_what(field, part)} | {shape} | {_DERIVED.get(path, _needed(field))} | see below |"
         )
@@ -111,8 +134,10 @@ def _part(model: type[BaseModel], prefix: str, title: str) -> list[str]:
     return [*lines, "", *inner]
 
 
-def _shape(annotation: Any) -> tuple[str, str]:
+def _shape(annotation: Any, part: type[BaseModel]) -> tuple[str, str]:
     origin = get_origin(annotation)
+    if part in _SHAPES:
+        return _SHAPES[part], ""
     if origin is tuple:
         return "list", "[]"
     if origin is dict:
@@ -145,6 +170,8 @@ def _default(path: str, field: FieldInfo) -> str:
     kind = _kind(field)
     if kind.startswith("duration"):
         return f"`{exact_duration(float(field.default)).replace(' ', '')}`"
+    if kind == "percent":
+        return f"`{field.default:g}%`"
     if kind == "size":
         return f"`{exact_bytes(int(field.default)).replace(' ', '')}`"
     return f"`{_written(field.default)}`"
@@ -205,12 +232,60 @@ def _bounds(metadata: list[Any]) -> str:
             for attribute, text in (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below")):
                 bound = getattr(inner, attribute, None)
                 if bound is not None:
-                    words.append(f"{text} {bound:g}" if bound < 1e6 else f"{text} {bound}")
+                    words.append(f"{text} {bound:g}" if bound < 1e6 else f"{text} {int(bound)}")
     return " ".join(dict.fromkeys(words))
 
 
 def _sentence(docstring: str) -> str:
     return " ".join(docstring.split())
+
+
+def _templates() -> list[str]:
+    return [
+        "## Templates",
+        "",
+        "An operation's path, header values and body, and a WebSocket's message, may hold:",
+        "",
+        "- `${name}`: a variable of the session, from `variables` or from an operation's `extract`.",
+        "- `${feeder.column}`: a value of the row that the session took from a feeder at its start.",
+        "- `${uuid}`, `${random:1-100}`, `${number}` (of the operation in its session), `${connection}` (the virtual user's),",
+        "  `${request_id}` (a number that no other request of the load has).",
+        "- `$${` for the two characters `${` themselves.",
+        "",
+        "A value is percent-encoded in a path, and escaped within a JSON text. A name that nothing gives a value is refused",
+        "before the night; one that has none at run time fails its operation (error class `scenario`).",
+        "",
+        "`code` names a coroutine function instead: see `examples/python-flow.yaml`.",
+        "",
+    ]
+
+
+def _engines() -> list[str]:
+    lines = [
+        "## The engines",
+        "",
+        "`wire` speaks HTTP/1.1 itself, so that an operation costs microseconds and the generator is seldom the limit. `httpx`",
+        "speaks HTTP/2 and goes through proxies. Both count and time alike. A load process is started for each so many",
+        "operations per second (`workers: auto`); what is more than all of them can make is refused:",
+        "",
+        "| engine | sessions | a process for each | of one process refused beyond |",
+        "|---|---|---|---|",
+    ]
+    lines.extend(
+        f"| {engine} | {sessions} | {comfort[engine]:,.0f}/s | {most[engine]:,.0f}/s |"
+        for engine in ENGINE_OPERATIONS_PER_S_MAX
+        for sessions, comfort, most in (
+            ("declared requests", WORKER_OPERATIONS_PER_S, ENGINE_OPERATIONS_PER_S_MAX),
+            ("with a script", WORKER_SCRIPTED_OPERATIONS_PER_S, SCRIPTED_OPERATIONS_PER_S_MAX),
+        )
+    )
+    return [
+        *lines,
+        "",
+        "A session has a script when it has variables, feeders, code, setup or teardown, extractions, checks, think times,",
+        "redirects to follow, a WebSocket, or a template.",
+        "",
+    ]
 
 
 def _catalogue() -> list[str]:
@@ -237,7 +312,7 @@ def _phases() -> list[str]:
         f"| {' | '.join(PHASE_FIELDS)} |",
         f"|{'---|' * len(PHASE_FIELDS)}",
     ]
-    lines.extend(f"| {' | '.join(str(value) for value in row)} |" for row in DEFAULT_PHASES)
+    lines.extend(f"| {' | '.join(_cell(value) for value in row)} |" for row in DEFAULT_PHASES)
     lines.extend(
         [
             "",
@@ -248,6 +323,10 @@ def _phases() -> list[str]:
         ]
     )
     return lines
+
+
+def _cell(value: str | float | bool) -> str:  # noqa: FBT001 - a table's cell
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _fitting() -> list[str]:
@@ -266,7 +345,13 @@ def _fitting() -> list[str]:
         "- `--compress 2min` scales planned durations only, as far as each phase and each anchor still makes",
         f"  {SAMPLES_NEEDED} operations and lasts 2 s; what these keep, the others give up. If it cannot be, the plan is",
         "  refused with the arithmetic. Drift is not judged in such a rehearsal.",
-        "- `--scale 4` multiplies all connections, the anchor's too, rounded up.",
+        "- `--scale 4` multiplies all connections, the anchor's too, rounded up. Arrival rates stay as they are.",
+        "- The times of an arrival shape (`over`, `every`, `at`, `lasts`, `period`) mean the phase as it is written, and are",
+        "  scaled with it: a spike in the middle stays in the middle. A replay is not scaled; its end is cut off.",
+        f"- A search takes its share of its phase's duration, in steps of {STEP_S_MIN:g} s at least. If that is less than",
+        f"  {STEPS_MIN} steps, or what is left makes fewer than {SAMPLES_NEEDED} operations, there is no search, and `plan` says so.",
+        "- Where the target sets the pace (`unpaced`, `think`), nothing is requested: whether enough was achieved is not",
+        "  judged, and the expected operations are those that are made at least if the response time keeps its criterion.",
         "",
     ]
 

@@ -9,8 +9,24 @@ from pydantic import Field, field_validator, model_validator
 from baseline_metrics.redaction import redact
 from baseline_metrics.refused_value import shown
 from campaign.plan_part import PlanPart, at_fault
-from campaign.plan_types import Duration, Headers, HeaderValue, Name, RequestPath, Status
-from stress_scenarios.load_plan import NoBody, TextBody
+from campaign.plan_steps import CheckPart, ExtractPart, ThinkPart, WebSocketPart, written_keys
+from campaign.plan_types import (
+    ENVIRONMENT_REFERENCE,
+    Duration,
+    Headers,
+    HeaderValue,
+    Name,
+    Names,
+    RequestPath,
+    Status,
+)
+from stress_scenarios.load_plan import TEMPLATE_START, NoBody, Stage, TextBody
+
+REDIRECTS_MAX = 20
+"""What browsers follow before they call it a loop."""
+
+OF_HTTP = ("method", "body", "json", "content_type", "expect_status", "redirects")
+"""Keys of an HTTP request, which mean nothing for a message over a WebSocket."""
 
 
 class TargetPart(PlanPart):
@@ -47,6 +63,35 @@ class TargetPart(PlanPart):
         ),
     ] = ()
 
+    connect_s_max: Duration | None = Field(
+        default=None,
+        alias="connect_timeout",
+        ge=0.01,
+        le=600,
+        examples=["2s"],
+        description="For connecting, TLS included; within the operation's own timeout. Only with the engine wire.",
+    )
+    first_byte_s_max: Duration | None = Field(
+        default=None,
+        alias="first_byte_timeout",
+        ge=0.01,
+        le=600,
+        examples=["5s"],
+        description="From the sent request to the first byte of the answer. Only with the engine wire.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _no_variables(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if TEMPLATE_START in ENVIRONMENT_REFERENCE.sub("", value):
+                raise at_fault(
+                    name,
+                    f'{shown(value)} holds a reference that is not known here: write "${{env:NAME}}", or write the header '
+                    "under an operation, where variables are known",
+                )
+        return headers
+
     @field_validator("url")
     @classmethod
     def _plain_origin(cls, value: str) -> str:
@@ -71,12 +116,23 @@ class TargetPart(PlanPart):
 
 
 class OperationPart(PlanPart):
-    """One request of the mix."""
+    """One operation: a request and its answer. Path, header values and body may be templates."""
 
     name: Annotated[Name, Field(examples=["catalogue"], description="How reports call the operation.")]
-    weight: Annotated[float, Field(gt=0, le=1000, examples=[3], description="Its share, relative to the others'.")] = (
-        1.0
-    )
+    stage: Annotated[
+        Literal["setup", "mix", "teardown"],
+        Field(
+            examples=["setup"],
+            description="Each session begins with those of setup, in their order, and ends with those of teardown; "
+            "between, it performs `operations` of the mix.",
+        ),
+    ] = "mix"
+    weight: Annotated[
+        float, Field(gt=0, le=1000, examples=[3], description="Its share of the mix, relative to the others'.")
+    ] = 1.0
+    tags: Annotated[
+        Names, Field(examples=[["smoke", "checkout"]], description="For choosing operations: see `tags` of the plan.")
+    ] = ()
     method: Annotated[
         Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         Field(examples=["GET"], description="HTTP method, in capitals."),
@@ -122,6 +178,40 @@ class OperationPart(PlanPart):
         ),
     ] = 10.0
 
+    extract: Annotated[
+        tuple[ExtractPart, ...], Field(max_length=16, description="Values taken from the answer into variables.")
+    ] = ()
+    checks: Annotated[
+        tuple[CheckPart, ...], Field(max_length=16, description="What a good answer has beside its status.")
+    ] = ()
+    think: ThinkPart | None = Field(default=None, description="A pause after the operation. None unless given.")
+    redirects_max: Annotated[
+        int,
+        Field(
+            alias="redirects",
+            ge=0,
+            le=REDIRECTS_MAX,
+            examples=[3],
+            description="Redirects to follow within the operation; 0: they are counted and not followed.",
+        ),
+    ] = 0
+    websocket: WebSocketPart | None = Field(
+        default=None, description="A message over a WebSocket instead of an HTTP request."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        given = self.model_fields_set
+        if self.websocket is not None:
+            for key in written_keys(self):
+                if key in OF_HTTP:
+                    raise at_fault(
+                        key, "stands beside websocket, and belongs to an HTTP request: leave one of them out"
+                    )
+        if self.stage != "mix" and "weight" in given:
+            raise at_fault("weight", f"has no effect in {self.stage}, where each operation runs once: leave it out")
+        return self
+
     @model_validator(mode="after")
     def _one_body(self) -> Self:
         given = self.model_fields_set
@@ -134,6 +224,11 @@ class OperationPart(PlanPart):
         if any(name.lower() == "content-type" for name in self.headers):
             raise at_fault("headers", "hold Content-Type: write it as content_type")
         return self
+
+    @property
+    def when(self) -> Stage:
+        """When a session performs it."""
+        return Stage(self.stage)
 
     @property
     def payload(self) -> NoBody | TextBody:

@@ -4,9 +4,11 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from campaign.plan_arrivals import CurveName
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_types import ByteSize, Duration, Percent
 from results_summary.gates import NoResponseLimit, ResponseLimit
+from stress_scenarios.load_plan import Curve
 
 
 class BaselinePart(PlanPart):
@@ -18,12 +20,25 @@ class BaselinePart(PlanPart):
 
 
 class RampPart(PlanPart):
-    """How connections are started one after another, at the beginning of each load."""
+    """How connections are started one after another, or arrivals rise from none, at the beginning of each load."""
 
-    percent: Annotated[float, Field(ge=0, le=50, examples=[10], description="Share of the phase's duration.")] = 10.0
+    percent: Annotated[float, Field(ge=0, le=50, examples=[10], description="Share of the load's duration.")] = 10.0
     duration_s_max: Annotated[Duration, Field(alias="max", examples=["60s"], description="Never longer than this.")] = (
         60.0
     )
+    curve: Annotated[
+        CurveName,
+        Field(
+            examples=["linear"],
+            description="With p from 0 to 1: linear p, exponential (e^3p - 1) / (e^3 - 1), logarithmic log10(1 + 9p), "
+            "conservative p^2, aggressive the root of p.",
+        ),
+    ] = "linear"
+
+    @property
+    def form(self) -> Curve:
+        """How it rises."""
+        return Curve(self.curve)
 
 
 class HealthPart(PlanPart):

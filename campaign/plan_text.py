@@ -10,7 +10,9 @@ from typing import Any
 
 from campaign.plan import Plan
 from campaign.plan_layers import Origins
+from campaign.plan_requests import OF_HTTP, OperationPart
 from campaign.yaml_source import Path
+from stress_scenarios.load_plan import Stage
 
 COMMENT_COLUMN = 44
 """Where the origins begin, so that values and origins are two columns to the eye."""
@@ -28,16 +30,33 @@ def resolved_yaml(plan: Plan, origins: Origins) -> str:
 
 def _values_of(plan: Plan) -> dict[str, Any]:
     values: dict[str, Any] = plan.model_dump(mode="json", by_alias=True, exclude_none=True)
-    for index, operation in enumerate(plan.scenario):
-        written = values["scenario"][index]
-        if "json_body" in operation.model_fields_set:
-            written["json"] = operation.json_body
-        for key in ("body", "content_type"):
-            if not written[key]:
-                del written[key]
+    for written, operation in zip(values["scenario"], plan.scenario, strict=True):
+        _tidy_operation(written, operation)
     if not plan.target.ca_file:
         del values["target"]["ca_file"]
+    for key in ("scenario", "tags", "variables", "feeders"):
+        if key == "tags":
+            values[key] = {name: tags for name, tags in values[key].items() if tags}
+        if not values[key]:
+            del values[key]
     return values
+
+
+def _tidy_operation(written: dict[str, Any], operation: OperationPart) -> None:
+    """Leave out what says nothing, and what could not be read again; put in a null that somebody meant."""
+    for key in ("body", "content_type", "tags", "extract", "checks"):
+        if not written[key]:
+            del written[key]
+    if "json_body" in operation.model_fields_set:
+        written["json"] = operation.json_body
+    for check, part in zip(written.get("checks", ()), operation.checks, strict=True):
+        if "equals" in part.model_fields_set:
+            check["equals"] = part.equals
+    if operation.websocket is not None:
+        for key in OF_HTTP:
+            written.pop(key, None)
+    if operation.when is not Stage.MIX:
+        written.pop("weight")
 
 
 def _write_mapping(values: dict[str, Any], path: Path, origins: Origins, lines: list[str], *, indent: int) -> None:
@@ -46,10 +65,10 @@ def _write_mapping(values: dict[str, Any], path: Path, origins: Origins, lines: 
 
 
 def _write_entry(head: str, value: Any, path: Path, origins: Origins, lines: list[str], *, indent: int) -> None:
-    if isinstance(value, dict) and value and path[-1] not in ("json", "headers"):
+    if isinstance(value, dict) and value and path[-1] not in ("json", "equals", "headers"):
         lines.append(head)
         _write_mapping(value, path, origins, lines, indent=indent + 2)
-    elif isinstance(value, list) and value and isinstance(value[0], dict) and path[-1] != "json":
+    elif isinstance(value, list) and value and isinstance(value[0], dict) and path[-1] not in ("json", "equals"):
         lines.append(head)
         for index, item in enumerate(value):
             first = len(lines)

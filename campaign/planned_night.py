@@ -20,6 +20,7 @@ class TimelineKind(Enum):
     HANDOVER = "handover"  # workers arm before a load, operations in flight drain after it
     ANCHOR = "anchor"
     PHASE = "phase"
+    SEARCH = "search"  # the last part of a phase
     REST = "rest"  # what is left of a break after its anchor
     RESERVE = "reserve"  # one cool-down, for a phase that fails
     CONCLUDE = "conclude"
@@ -42,9 +43,11 @@ class NoteKind(Enum):
     CLOCK = "clock"  # the local clock changes during the night
     SCALED = "scaled"
     CUT = "cut"
+    SEARCH = "search"  # a search that does not run
     SAMPLES = "samples"  # a part was kept longer, so that it makes enough operations
     REHEARSAL = "rehearsal"
     GENERATOR = "generator"
+    FEEDER = "feeder"  # a feeder whose rows may not last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ The planner decides durations; here they become the record that everything else 
 """
 
 import math
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import replace
 
 from baseline_metrics.estimates import samples_needed
 from baseline_metrics.units import format_duration
-from campaign.fitting import SAMPLES_NEEDED, Load, Ramp, expected_operations
-from campaign.plan import PhasePart, Plan
+from campaign.fitting import SAMPLES_NEEDED, Ramp
+from campaign.plan import Plan
+from campaign.planned_generator import Generator
 from campaign.planned_night import (
     GateForecast,
     NotCompressed,
@@ -20,6 +20,8 @@ from campaign.planned_night import (
     TimelineKind,
     TimelineSegment,
 )
+from campaign.planned_search import search_order
+from campaign.planned_shape import NightShape
 from campaign.window import Window, local_time
 from monitoring_logs.records import (
     SCHEMA_VERSION,
@@ -31,13 +33,7 @@ from monitoring_logs.records import (
     PhaseOrder,
 )
 from results_summary.gates import ANCHORS_MIN, GateSettings, gates_sha256, planned_gates
-
-ENGINE_OPERATIONS_PER_S_MAX = MappingProxyType({"httpx": 800.0, "wire": 30_000.0})
-"""What a load process reaches on one core with all its accounting, paced: httpx about 800/s; wire falls behind its grid
-somewhere between 16,000/s and 48,000/s."""
-
-WORKER_OPERATIONS_PER_S = MappingProxyType({"httpx": 250.0, "wire": 10_000.0})
-"""One load process per so many operations a second: a third of that, so that the generator stays far from its limit."""
+from stress_scenarios.load_plan import Paced, Thinking, Unpaced
 
 WINDOW_LENGTH_S_MIN = 1.0
 WINDOW_LENGTH_S_MAX = 60.0
@@ -45,55 +41,29 @@ WINDOWS_PER_PHASE = 30
 """Analysis windows are a thirtieth of the shortest phase, whole seconds apart from rounding, at most a minute."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseShape:
-    """A phase with tonight's duration; cut: why it does not run, or empty."""
-
-    phase: PhasePart
-    load: Load
-    duration_s: float
-    cut: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NightShape:
-    """All durations of tonight, seconds."""
-
-    idle_s: float
-    anchor_s: float
-    anchor_load: Load
-    rest_s: float
-    cooldown_s: float
-    prepare_s: float
-    handover_s: float
-    conclude_s: float
-    ramp: Ramp
-    phases: tuple[PhaseShape, ...]
-    compressed_to_s: float | NotCompressed
-
-    @property
-    def running(self) -> tuple[PhaseShape, ...]:
-        """The phases that are not cut."""
-        return tuple(phase for phase in self.phases if not phase.cut)
-
-
 def planned_night(
-    plan: Plan, shape: NightShape, *, window: Window, run_id: str, notes: tuple[Note, ...], host_cpu_count: int
+    plan: Plan,
+    shape: NightShape,
+    *,
+    window: Window,
+    run_id: str,
+    notes: tuple[Note, ...],
+    generator: Generator,
+    scale: float,
 ) -> PlannedNight:
     """The whole answer of the planner for a night of this shape."""
     anchor = _anchor_order(plan, shape)
-    phases = tuple(_phase_order(plan, shape, index) for index in range(len(shape.phases)))
-    gates = planned_gates(
-        phases=phases, anchor=anchor, settings=_gate_settings(plan), not_judged=_not_judged(shape, anchor)
+    phases = tuple(
+        _phase_order(plan, shape, index, generator=generator, scale=scale) for index in range(len(shape.phases))
     )
-    workers, generator_notes = _workers(plan, shape, host_cpu_count)
+    gates = _gates(plan, shape, anchor, phases)
     return PlannedNight(
         order=_night_order(plan, shape, window=window, run_id=run_id, anchor=anchor, phases=phases, gates=gates),
         window=window,
         segments=_segments(shape),
-        notes=(*_window_notes(plan, window), *notes, *generator_notes),
+        notes=(*_window_notes(plan, window), *notes, *_search_notes(shape), *generator.notes),
         forecasts=_forecasts(plan, phases, anchor, gates),
-        workers=workers,
+        workers=generator.workers,
     )
 
 
@@ -123,7 +93,7 @@ def _night_order(
         cooldown_s=shape.cooldown_s,
         window_length_s=_window_length_s(shape),
         targets=(plan.target.url,),
-        operations=tuple(operation.name for operation in plan.scenario),
+        operations=plan.operation_names,
         anchor=anchor,
         phases=phases,
         gates=gates,
@@ -140,17 +110,19 @@ def _night_order(
     )
 
 
-def _phase_order(plan: Plan, shape: NightShape, index: int) -> PhaseOrder:
+def _phase_order(plan: Plan, shape: NightShape, index: int, *, generator: Generator, scale: float) -> PhaseOrder:
     planned = shape.phases[index]
     level = plan.levels[planned.phase.level]
     ramp_s, hold_s = _split(shape.ramp, planned.duration_s)
+    load, load_s = planned.load, ramp_s + hold_s
+    mean_per_s = load.mean_per_s(ramp_s=ramp_s, duration_s=load_s, engine_per_s=generator.per_s_max)
     return PhaseOrder(
         index=index,
         name=planned.phase.name,
         level=planned.phase.level,
-        connections=planned.load.connections,
+        connections=load.connections,
         operations_per_session=planned.phase.operations_per_session,
-        operations_per_s=planned.load.operations_per_s,
+        operations_per_s=load.pace.operations_per_s if isinstance(load.pace, Paced) else mean_per_s / load.connections,
         ramp_s=ramp_s,
         hold_s=hold_s,
         scaled_from_s=planned.phase.duration_s,
@@ -158,8 +130,11 @@ def _phase_order(plan: Plan, shape: NightShape, index: int) -> PhaseOrder:
         required_health=planned.phase.required_health,
         success_percent_min=level.success_percent_min,
         response_s_mean_max=level.response_s_mean_max,
-        operations_expected=expected_operations(planned.load, ramp_s=ramp_s, duration_s=ramp_s + hold_s),
+        operations_expected=load.operations(ramp_s=ramp_s, duration_s=load_s) if load_s > 0 else 0,
         cut=planned.cut,
+        pace=load.pace_in(load_s) if load_s > 0 else load.pace,
+        ramp_curve=load.curve,
+        search=search_order(plan, planned, ramp=shape.ramp, engine_per_s=generator.per_s_max, scale=scale),
     )
 
 
@@ -168,10 +143,10 @@ def _anchor_order(plan: Plan, shape: NightShape) -> AnchorOrder:
     return AnchorOrder(
         connections=shape.anchor_load.connections,
         operations_per_session=plan.anchor.operations_per_session,
-        operations_per_s=shape.anchor_load.operations_per_s,
+        operations_per_s=plan.anchor.operations_per_s,
         ramp_s=ramp_s,
         hold_s=hold_s,
-        operations_expected=expected_operations(shape.anchor_load, ramp_s=ramp_s, duration_s=ramp_s + hold_s),
+        operations_expected=shape.anchor_load.operations(ramp_s=ramp_s, duration_s=ramp_s + hold_s),
     )
 
 
@@ -187,6 +162,21 @@ def _window_length_s(shape: NightShape) -> float:
 
 
 # Gates ----------------------------------------------------------------------------------------------------------------
+
+
+def _gates(plan: Plan, shape: NightShape, anchor: AnchorOrder, phases: tuple[PhaseOrder, ...]) -> tuple[GateSpec, ...]:
+    gates = planned_gates(
+        phases=phases, anchor=anchor, settings=_gate_settings(plan), not_judged=_not_judged(shape, anchor)
+    )
+    return tuple(_without_request(gate, phases) for gate in gates)
+
+
+def _without_request(gate: GateSpec, phases: tuple[PhaseOrder, ...]) -> GateSpec:
+    """Where the target sets the pace nothing is requested, so nobody can miss it."""
+    if gate.kind is not GateKind.PHASE_ACHIEVED or not isinstance(phases[gate.phase].pace, Unpaced | Thinking):
+        return gate
+    reason = "the phase has no pace: the target decides how many operations are made, none is requested"
+    return replace(gate, judged=NotJudged(reason=reason))
 
 
 def _gate_settings(plan: Plan) -> GateSettings:
@@ -215,7 +205,7 @@ def _forecasts(
     plan: Plan, phases: tuple[PhaseOrder, ...], anchor: AnchorOrder, gates: tuple[GateSpec, ...]
 ) -> tuple[GateForecast, ...]:
     running = [phase for phase in phases if not phase.cut]
-    forecasts = [_forecast(phase.name, "success, response, achieved", phase.operations_expected) for phase in running]
+    forecasts = [_phase_forecast(phase) for phase in running]
     if plan.success.response_s_p99_max is not None:
         needed = samples_needed(quantile=0.99)
         forecasts.extend(_forecast(phase.name, "p99", phase.operations_expected, needed) for phase in running)
@@ -234,6 +224,11 @@ def _forecasts(
     return tuple(forecasts)
 
 
+def _phase_forecast(phase: PhaseOrder) -> GateForecast:
+    requested = not isinstance(phase.pace, Unpaced | Thinking)
+    return _forecast(phase.name, f"success, response{', achieved' if requested else ''}", phase.operations_expected)
+
+
 def _forecast(subject: str, gates: str, expected: int, needed: int = SAMPLES_NEEDED) -> GateForecast:
     enough = expected >= needed
     reason = "" if enough else f"NOT JUDGED: {expected} operations expected, {needed} are needed"
@@ -250,22 +245,15 @@ def _forecast(subject: str, gates: str, expected: int, needed: int = SAMPLES_NEE
 # Workers, timeline, notes ---------------------------------------------------------------------------------------------
 
 
-def _workers(plan: Plan, shape: NightShape, host_cpu_count: int) -> tuple[int, tuple[Note, ...]]:
-    busiest = max(shape.running, key=lambda phase: phase.load.connections * phase.load.operations_per_s)
-    rate = busiest.load.connections * busiest.load.operations_per_s
-    reach = ENGINE_OPERATIONS_PER_S_MAX[plan.engine]
-    if isinstance(plan.workers, int):
-        workers = plan.workers
-    else:
-        workers = max(1, min(math.ceil(rate / WORKER_OPERATIONS_PER_S[plan.engine]), host_cpu_count))
-    reachable = min(workers, host_cpu_count) * reach
-    if rate <= reachable:
-        return workers, ()
-    text = (
-        f"{busiest.phase.name} asks for {rate:.0f} operations/s; {workers} load processes on {host_cpu_count} cores "
-        f"reach about {reachable:.0f}/s: expect a shortfall, which is a finding, not a failure of the target"
+def _search_notes(shape: NightShape) -> tuple[Note, ...]:
+    return tuple(
+        Note(
+            kind=NoteKind.SEARCH,
+            text=f"{planned.phase.name} does not search: {planned.no_search}; its own load takes all",
+        )
+        for planned in shape.running
+        if planned.no_search
     )
-    return workers, (Note(kind=NoteKind.GENERATOR, text=text),)
 
 
 def _segments(shape: NightShape) -> tuple[TimelineSegment, ...]:
@@ -289,6 +277,8 @@ def _segments(shape: NightShape) -> tuple[TimelineSegment, ...]:
     for position, planned in enumerate(running):
         add_load(TimelineKind.ANCHOR, "anchor", shape.anchor_s)
         add_load(TimelineKind.PHASE, planned.phase.name, planned.duration_s)
+        if planned.search_s > 0:
+            add_load(TimelineKind.SEARCH, planned.phase.name, planned.search_s)
         if position < len(running) - 1:
             add(TimelineKind.REST, "rest", shape.rest_s)
     add_load(TimelineKind.ANCHOR, "last anchor", shape.anchor_s)

@@ -5,6 +5,8 @@ too long, whole phases are cut, the lowest priority first, never silently. A com
 only, and is refused when what is left could not decide its gates. Pure; the launcher's process uses it.
 """
 
+from dataclasses import replace
+
 from baseline_metrics.units import format_duration
 from campaign.compression import compress
 from campaign.full_night import (
@@ -16,9 +18,14 @@ from campaign.full_night import (
     undecidable_phases,
 )
 from campaign.plan import Plan
+from campaign.plan_inputs import NO_INPUTS, PlanInputs
+from campaign.plan_specs import is_scripted, think_s_mean
+from campaign.planned_feeders import feeder_forecast
+from campaign.planned_generator import generator_for
 from campaign.planned_night import NotCompressed, Note, NoteKind, PlannedNight, PlanRefused
 from campaign.planned_order import planned_night
 from campaign.window import Window, night_window
+from stress_scenarios.rate_lines import RateError
 
 SCALE_MAX = 1000.0
 
@@ -29,14 +36,26 @@ def fit_night(
     now_utc_s: float,
     host_cpu_count: int,
     run_id: str,
+    inputs: PlanInputs = NO_INPUTS,
     compress_to_s: float | NotCompressed = NotCompressed(),  # noqa: B008 - a frozen record without content
     scale: float = 1.0,
 ) -> PlannedNight | PlanRefused:
-    """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long."""
+    """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long.
+
+    inputs: what was read of the files that the plan names.
+    """
     if not 0 < scale <= SCALE_MAX:
         return PlanRefused(reasons=(f"--scale {scale:g} is not above 0 and at most {SCALE_MAX:g}; write 2 or 0.5",))
     window = night_window(plan.window.length, zone=plan.window.timezone, now_utc_s=now_utc_s)
-    request = night_request(plan, scale)
+    try:
+        request = night_request(plan, inputs, scale)
+    except RateError as error:
+        return PlanRefused(reasons=(str(error),))
+    generator = generator_for(
+        request, scripted=is_scripted(plan), think_s=think_s_mean(plan), host_cpu_count=host_cpu_count
+    )
+    if isinstance(generator, PlanRefused):
+        return generator
     undecidable = undecidable_phases(request)
     if undecidable:
         return PlanRefused(reasons=undecidable)
@@ -54,7 +73,13 @@ def fit_night(
             shape, more = compressed
             notes.extend(more)
             window = Window(start_utc_s=window.start_utc_s, end_utc_s=window.start_utc_s + seconds, changes=())
-    return planned_night(plan, shape, window=window, run_id=run_id, notes=tuple(notes), host_cpu_count=host_cpu_count)
+    planned = planned_night(
+        plan, shape, window=window, run_id=run_id, notes=tuple(notes), generator=generator, scale=scale
+    )
+    feeders = feeder_forecast(plan, inputs, planned.order)
+    if feeders.reasons:
+        return PlanRefused(reasons=feeders.reasons)
+    return replace(planned, notes=(*planned.notes, *feeders.notes))
 
 
 def _scale_notes(request: NightRequest, scale: float) -> list[Note]:

@@ -4,6 +4,7 @@ It changes nothing and sends no load beyond one probe per target. A check that b
 end of the table. The launcher's process runs it before each campaign, and for ``check`` alone.
 """
 
+import http
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,11 @@ from campaign.preflight_host import (
     check_disk,
     check_files,
     check_memory,
+    check_ports,
     check_power,
     check_sensors,
     check_sqlite,
+    most_connections,
     needs_of,
     read_host,
 )
@@ -44,6 +47,7 @@ from campaign.preflight_runs import (
     nearest_directory,
 )
 from campaign.target_probe import Probe, ProbeAnswered, ProbeFailed, ProbeRequest, http_probe
+from stress_scenarios.load_plan import TEMPLATE_START, HttpRequest, OperationSpec, Stage, WebSocketRequest
 
 HostReader = Callable[[str, Clock], HostView]
 
@@ -109,6 +113,7 @@ def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
         ("disk", lambda: check_disk(view, needs) if runs.state is CheckState.OK else DISK_NOT_LOOKED_AT),
         ("memory", lambda: check_memory(view, needs)),
         ("open files", lambda: check_files(view, needs)),
+        ("ports", lambda: check_ports(view, needs)),
         ("clock", lambda: check_clock(view)),
         ("power", lambda: check_power(view)),
         ("sensors", lambda: check_sensors(view)),
@@ -122,7 +127,7 @@ def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
     ]
     night = _night(inputs.campaign)
     if isinstance(night, PlannedNight):
-        checks.insert(6, ("clock changes", lambda: check_clock_changes(night)))
+        checks.insert(7, ("clock changes", lambda: check_clock_changes(night)))
     return tuple(_guarded(name, check) for name, check in checks)
 
 
@@ -147,6 +152,7 @@ def _needs(campaign: PlannedCampaign | NoPlan) -> Needs:
     safety = campaign.plan.safety
     return needs_of(
         campaign.night,
+        engine=campaign.plan.engine,
         memory_percent=safety.memory_percent,
         disk_percent=safety.disk_percent,
         reserves=(safety.memory_reserve_bytes, safety.disk_reserve_bytes),
@@ -163,7 +169,7 @@ def _check_plan(campaign: PlannedCampaign | NoPlan) -> CheckRow:
     cut = len(night.order.phases) - len(running)
     detail = (
         f"{night.order.name}: {len(running)} phases in {format_duration(night.length_s)}, at most "
-        f"{max(phase.connections for phase in running)} connections"
+        f"{max(most_connections(phase) for phase in running)} connections"
     )
     if cut:
         return warn("plan", f"{detail}; {cut} phases are cut for want of time", "`plan` says which and why")
@@ -202,12 +208,34 @@ def _probe_request(inputs: PreflightInputs, target: PinnedTarget) -> ProbeReques
     except SecretError as error:
         return fail("target", str(error), "correct the variable")
     for operation in operations:
-        if operation.method in ("GET", "HEAD"):
+        if _can_be_asked(operation):
             headers = {header.name.lower(): header for header in (*spec.headers, *operation.headers)}
             return ProbeRequest(
                 method=operation.method, path=operation.path, headers=tuple(headers.values()), ca_file=spec.ca_file
             )
+    for operation in operations:
+        if isinstance(operation.kind, WebSocketRequest) and _is_known(operation):
+            headers = {header.name.lower(): header for header in (*spec.headers, *operation.headers)}
+            return ProbeRequest(
+                method="GET",
+                path=operation.path,
+                headers=tuple(headers.values()),
+                ca_file=spec.ca_file,
+                websocket=True,
+                subprotocols=operation.kind.subprotocols,
+            )
     return ProbeRequest(method="HEAD", path="/", headers=spec.headers, ca_file=spec.ca_file)
+
+
+def _can_be_asked(operation: OperationSpec) -> bool:
+    """Whether it only reads, over HTTP, and is known now."""
+    return operation.method in ("GET", "HEAD") and isinstance(operation.kind, HttpRequest) and _is_known(operation)
+
+
+def _is_known(operation: OperationSpec) -> bool:
+    """Whether nothing of it comes from a session that nobody has begun."""
+    texts = (operation.path, *(header.value for header in operation.headers if not header.secrets))
+    return operation.stage is not Stage.CODE and not any(TEMPLATE_START in text for text in texts)
 
 
 def _judge_answer(
@@ -215,9 +243,11 @@ def _judge_answer(
 ) -> CheckRow:
     server = f" ({answer.server})" if answer.server else ""
     detail = f"{target.url} at {target.address}{server}: {request.method} {request.path} answers {answer.status}"
-    if isinstance(inputs.campaign, NoPlan):
+    if request.websocket and answer.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        return warn("target", f"{detail}, which opens no WebSocket", "correct the server or the operation's path")
+    if request.websocket or isinstance(inputs.campaign, NoPlan):
         return ok("target", detail)
-    for operation in inputs.campaign.plan.scenario:
+    for operation in inputs.campaign.plan.operations:
         if (operation.method, operation.path) == (
             request.method,
             request.path,

@@ -7,6 +7,8 @@ The launcher's process uses it.
 import resource
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -17,7 +19,10 @@ from baseline_metrics.units import format_bytes, format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
 from campaign.planned_night import PlannedNight
 from campaign.window import local_time
+from monitoring_logs.load_orders import NoSearch
+from monitoring_logs.records import PhaseOrder
 from safety_monitoring.limits import CEILING_PERCENT
+from stress_scenarios.load_plan import Thinking, Unpaced
 
 DISK_FREE_BYTES_MIN = 10**9
 FORECAST_FACTOR = 3
@@ -31,14 +36,22 @@ LOGS_BYTES = 64 << 20
 
 MEMORY_COMFORTABLE_BYTES = 4 * 10**9
 WORKER_BYTES = 120 << 20
-CONNECTION_BYTES = 512 << 10
-"""An HTTP client with its buffers, measured at about 300 KiB."""
+CONNECTION_BYTES = MappingProxyType({"httpx": 512 << 10, "wire": 32 << 10})
+"""Of httpx: a client with its buffers, measured at about 300 KiB. Of wire: a protocol with its buffers and what the kernel
+keeps for a socket, measured at about 20 KiB."""
 
 CONTROL_BYTES = 300 << 20
 """Supervisor, guardian and reporter together."""
 
 FILES_PER_PROCESS = 64
 """Descriptors of a load process beside its connections: pipes, page, logs, libraries."""
+
+PORT_RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORTS_USUAL = 28_232
+"""What Linux gives unless somebody changed it, 32768 to 60999; taken where the file cannot be read."""
+
+TIME_WAIT_S = 60.0
+"""How long a port stays taken after its connection was closed; a constant of the Linux kernel."""
 
 CLOCK_SANE_UTC_S = 1_735_689_600.0
 """2025-01-01: this program is younger, so a clock before that has lost its time."""
@@ -64,11 +77,15 @@ class OnBattery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """What the checks look at. disk_path: the nearest existing directory on the way to the runs directory."""
+    """What the checks look at. disk_path: the nearest existing directory on the way to the runs directory.
+
+    files_max: descriptors that a load process can have, which raises its own limit. ports: that connecting takes from.
+    """
 
     sample: HostSample
     disk_path: str
     files_max: int
+    ports: int
     power: OnMains | OnBattery
     utc_s: float
 
@@ -84,19 +101,30 @@ class Needs:
     memory_percent_max: float
     disk_percent_max: float
     connections_per_worker: int
+    connections: int
+    connections_per_s: float
 
 
 def read_host(*, disk_path: str, clock: Clock) -> HostView:
     """Look at this machine; changes nothing, waits for nothing."""
     sensors = HostSensors(disk_paths=(disk_path,), clock=clock)
-    files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, files_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     return HostView(
         sample=sensors.read(),
         disk_path=disk_path,
         files_max=files_max if files_max != resource.RLIM_INFINITY else 1 << 30,
+        ports=_ports(),
         power=_power(),
         utc_s=clock.utc_s(),
     )
+
+
+def _ports() -> int:
+    try:
+        low, high = PORT_RANGE_FILE.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return PORTS_USUAL
+    return int(high) - int(low) + 1
 
 
 def _power() -> OnMains | OnBattery:
@@ -115,15 +143,33 @@ def forecast_bytes(planned: PlannedNight) -> int:
     return int(samples * RECORD_BYTES_PER_SAMPLE) + LOGS_BYTES
 
 
-def memory_forecast_bytes(planned: PlannedNight) -> int:
+def memory_forecast_bytes(planned: PlannedNight, engine: str) -> int:
     """How much memory all our processes will take together at the highest load."""
-    return CONTROL_BYTES + planned.workers * WORKER_BYTES + connections_max(planned) * CONNECTION_BYTES
+    return CONTROL_BYTES + planned.workers * WORKER_BYTES + connections_max(planned) * CONNECTION_BYTES[engine]
 
 
 def connections_max(planned: PlannedNight) -> int:
     """Connections of the largest load of the night."""
-    phases = (phase.connections for phase in planned.order.phases if not phase.cut)
+    phases = (most_connections(phase) for phase in planned.order.phases if not phase.cut)
     return max((planned.order.anchor.connections, *phases))
+
+
+def most_connections(phase: PhaseOrder) -> int:
+    """Connections of a phase at most, its search included."""
+    return phase.connections if isinstance(phase.search, NoSearch) else max(phase.connections, phase.search.connections)
+
+
+def connections_per_s_max(planned: PlannedNight) -> float:
+    """How many connections the busiest load opens and closes each second: one for each session."""
+    phases = (_connections_per_s(phase) for phase in planned.order.phases if not phase.cut)
+    return max(phases, default=0.0)
+
+
+def _connections_per_s(phase: PhaseOrder) -> float:
+    """Of a phase whose pace the target sets: while it keeps its criterion. A search's rate is not known beforehand."""
+    if isinstance(phase.pace, Unpaced | Thinking):
+        return phase.operations_expected / (phase.ramp_s + phase.hold_s) / phase.operations_per_session
+    return phase.connections * phase.operations_per_s / phase.operations_per_session
 
 
 def check_disk(view: HostView, needs: Needs) -> CheckRow:
@@ -167,10 +213,25 @@ def check_memory(view: HostView, needs: Needs) -> CheckRow:
 def check_files(view: HostView, needs: Needs) -> CheckRow:
     """Descriptors for every connection of a load process."""
     needed = needs.connections_per_worker + FILES_PER_PROCESS
-    detail = f"{view.files_max} open files allowed, {needed} needed by one load process"
+    detail = f"{view.files_max} open files can be had, {needed} needed by one load process"
     if view.files_max < needed:
-        return fail("open files", detail, f"ulimit -n {needed}, or write more workers")
+        return fail("open files", detail, f"raise the hard limit (ulimit -Hn) to {needed}, or write more workers")
     return ok("open files", detail)
+
+
+def check_ports(view: HostView, needs: Needs) -> CheckRow:
+    """Local ports for every connection at once, and for those that have just been closed."""
+    remedy = "ask for fewer connections, or widen net.ipv4.ip_local_port_range"
+    if needs.connections > view.ports:
+        return fail("ports", f"{view.ports} local ports, {needs.connections} connections are asked for", remedy)
+    waiting = needs.connections_per_s * TIME_WAIT_S
+    if needs.connections + waiting > view.ports:
+        detail = (
+            f"{view.ports} local ports, {needs.connections} connections + {needs.connections_per_s:,.0f} sessions/s x "
+            f"{TIME_WAIT_S:g} s of a closed one's rest = {needs.connections + waiting:,.0f} may be taken at once"
+        )
+        return warn("ports", detail, f"write more operations per session, or {remedy}")
+    return ok("ports", f"{view.ports} local ports, at most {needs.connections + waiting:,.0f} taken at once")
 
 
 def check_clock(view: HostView) -> CheckRow:
@@ -227,17 +288,21 @@ def check_clock_changes(planned: PlannedNight) -> CheckRow:
     return warn("clock changes", f"the clock is set {', '.join(texts)}", remedy)
 
 
-def needs_of(planned: PlannedNight, *, memory_percent: float, disk_percent: float, reserves: tuple[int, int]) -> Needs:
+def needs_of(
+    planned: PlannedNight, *, engine: str, memory_percent: float, disk_percent: float, reserves: tuple[int, int]
+) -> Needs:
     """What a night asks of the host; reserves: of memory and of disk, bytes."""
     per_worker = -(-connections_max(planned) // planned.workers)
     return Needs(
         record_bytes=forecast_bytes(planned),
-        memory_bytes=memory_forecast_bytes(planned),
+        memory_bytes=memory_forecast_bytes(planned, engine),
         memory_reserve_bytes=reserves[0],
         disk_reserve_bytes=reserves[1],
         memory_percent_max=memory_percent,
         disk_percent_max=disk_percent,
         connections_per_worker=per_worker,
+        connections=connections_max(planned),
+        connections_per_s=connections_per_s_max(planned),
     )
 
 
@@ -249,6 +314,8 @@ NEEDS_OF_NO_PLAN = Needs(
     memory_percent_max=CEILING_PERCENT,
     disk_percent_max=CEILING_PERCENT,
     connections_per_worker=1,
+    connections=1,
+    connections_per_s=0.0,
 )
 """Without a plan: what the smallest campaign takes."""
 

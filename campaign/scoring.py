@@ -5,13 +5,15 @@ This steers the night only; the verdict is made later, from the record, by resul
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from baseline_metrics.baseline_collector import AnchorMeasurement, IdleSummary, baseline_inputs
 from baseline_metrics.estimates import mean
 from baseline_metrics.health import GoldenSignals, Health, baseline_health, phases_allowed, running_health
 from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
-from campaign.events import Criteria
+from campaign.events import Criteria, GeneratorInvalid, GeneratorState, GeneratorUnknown, GeneratorValid
 from monitoring_logs.records import BaselineRecord, LoadFacts, NightOrder, PhaseOrder
+from results_summary.generator import GeneratorSecond, Invalid, Unknown, Valid, validity_of, whole_seconds_due
 from safety_monitoring.limits import Limits, Resource
 
 COVERAGE_MIN = 0.5
@@ -70,6 +72,24 @@ def criteria_of(phase: PhaseOrder, measurement: LoadMeasurement) -> tuple[Criter
             return Criteria.MET, f"{success:.1f} % succeeded, mean response {seconds:.3f} s"
         case Gap(detail=detail):
             return Criteria.UNKNOWN, f"no response time: {detail}"
+
+
+def generator_of(seconds: Sequence[GeneratorSecond], *, planned_s: float, ran_s: float) -> GeneratorState:
+    """Whether our own side kept up with an ended load: the report's rule, so that outcome and gates agree.
+
+    seconds: of SegmentTelemetry.generator. planned_s: ramp, hold and the time for which a person had paused it; ran_s:
+    until it was zero.
+    """
+    validity = validity_of(seconds, whole_seconds_due(planned_s=planned_s, ran_s=ran_s))
+    match validity:
+        case Valid():
+            return GeneratorValid()
+        case Invalid(reason=reason):
+            return GeneratorInvalid(reason=reason)
+        case Unknown(reason=reason):
+            return GeneratorUnknown(reason=reason)
+        case _:
+            assert_never(validity)
 
 
 def baseline_of(

@@ -42,6 +42,7 @@ scenario:                   # the mix of requests; weights are relative
     path: /orders
     json: {item: 1, quantity: 2}
     expect_status: [201]
+    # think: {min: 1s, max: 3s}                   # a pause after it; docs/plan.md: values taken from answers, checks, feeders
 
 # Eight phases run unless you write your own. They are scaled together until they fit into the window.
 phases:
@@ -68,9 +69,12 @@ phases:
     threshold_multiplier: 1.1
     required_health: 80
     priority: 80
+    # search: true          # its second half looks for the highest rate that is just carried
+    # arrivals: {rate: 50}  # operations arrive so often, whether or not earlier ones were answered; connections: at most
 
 # levels:
 #   moderate: {pace: 3}     # operations per second and connection; the rest stays as it is
+#   readers: {think: 2s, success: 95, response: 1s} # instead of pace: so long after the last answer
 #   checkout: {pace: 0.5, success: 99, response: 1s}
 
 break: 5min                 # between two phases; the anchor load lies inside it

@@ -16,10 +16,10 @@ INVARIANTS = {
     2: "Load runs on a lease: whoever should renew it and does not ends the load, and what has to end the load does so in "
     "the same step.",
     3: "One key stops, two keys start again: after a stop, load returns only if the guardian's own readings are clear "
-    "and the supervisor asks. An emergency stop latches.",
+    "and the supervisor asks. While a person has paused, no load starts or goes on. An emergency stop latches.",
     4: "Unknown is a value of its own: it never raises a score, never escalates, never passes.",
     5: "Every state has a deadline. Every wait can be interrupted. Stop is reachable from every state.",
-    6: "Every phase gets exactly one record. An event that the table does not know is a RUNNER_FAULT, never ignored.",
+    6: "Every phase gets exactly one record, and every search that was begun. An event that the table does not know is a RUNNER_FAULT, never ignored.",
     7: "Facts are written once; any verdict can be computed again from the record.",
     8: "Whatever ends the campaign, there is a report, and nothing of ours is left running.",
     9: "Nothing happens without its cause: not before its time, not on a lower rung, not for a load that is gone; and "
@@ -33,8 +33,8 @@ _DEADLINES = {
     State.PREPARING: (f"{numbers.PREPARING_S_MAX:g} s", "the night ends: RUNNER_FAULT"),
     State.DRILLING: (f"{numbers.DRILLING_S_MAX:g} s", "the night ends: the drill was missed"),
     State.BASELINING: (
-        f"the idle baseline + {numbers.COOLING_BLOCKED_S_MAX:g} s",
-        "the night ends: the host stayed outside the guardian's limits",
+        f"the idle baseline + {numbers.COOLING_BLOCKED_S_MAX:g} s; while a person has paused, the window's end",
+        "the night ends: the host stayed outside the guardian's limits, or a person had paused it",
     ),
     State.ANCHOR: (
         (
@@ -56,9 +56,14 @@ _DEADLINES = {
         ),
         "the load is taken away; if it already was, the night ends: RUNNER_FAULT",
     ),
+    State.HELD: (
+        f"{numbers.HELD_S_MAX / 3600:g} h, and the window's end",
+        "the load is taken away, the phase is OPERATOR_STOP; no load comes back before the person says so",
+    ),
+    State.SEARCHING: ("as ANCHOR, without a score", "the load is taken away, the search's record is incomplete"),
     State.COOLING: (
-        f"the rest + {numbers.COOLING_BLOCKED_S_MAX:g} s",
-        "the night ends: the host stayed outside the guardian's limits",
+        f"the rest + {numbers.COOLING_BLOCKED_S_MAX:g} s; while a person has paused, the window's end",
+        "the night ends: the host stayed outside the guardian's limits, or a person had paused it",
     ),
     State.STOPPING: (
         f"{numbers.STOPPING_S_MAX:g} s; an orderly stop ends what has not drained after {numbers.ORDERLY_RELEASE_S:g} s",

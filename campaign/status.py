@@ -54,8 +54,26 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotPaused:
+    """No person has paused."""
+
+
+NOT_PAUSED = NotPaused()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """A person has paused: no load until they say so."""
+
+    since_utc_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The document. phase: index of the current phase, or -1; state: the machine's state; step_*: of the current state."""
+    """The document. phase: index of the current phase, or -1; state: the machine's state; step_*: of the current state.
+
+    version: 1 until 0.1; such a campaign knows no pause.
+    """
 
     version: int
     run_id: str
@@ -92,6 +110,7 @@ class Status:
     guardian_pid: int
     worker_pids: tuple[int, ...]
     events: tuple[StatusEvent, ...]
+    pause: NotPaused | Paused = NOT_PAUSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

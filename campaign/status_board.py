@@ -1,24 +1,39 @@
 """Composes the status document for the screens, and replaces it about twice a second.
 
-A failed write is counted and nothing else: no screen may delay the night. Runs in the supervisor's main thread.
+A change of state is shown at once. A failed write is counted and nothing else: no screen may delay the night. Runs in the supervisor's main thread.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.health import Score, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, Reading
 from campaign.campaign_order import CampaignOrder
-from campaign.night import LoadStep, Night
-from campaign.status import EVENTS_MAX, Ended, PhaseStatus, Running, Status, StatusEvent, write_status
+from campaign.events import LoadKind
+from campaign.night import LoadStep, Night, State
+from campaign.status import (
+    EVENTS_MAX,
+    NOT_PAUSED,
+    Ended,
+    NotPaused,
+    Paused,
+    PhaseStatus,
+    Running,
+    Status,
+    StatusEvent,
+    write_status,
+)
 from campaign.telemetry import SegmentTelemetry
+from monitoring_logs.load_orders import SearchOrder
 from monitoring_logs.records import LoadFacts, Outcome
 from safety_monitoring.messages import GuardianBeat
 
 STATUS_S = 0.5
-VERSION = 1
+VERSION = 2
 
 _NO_READING = Gap(reason=GapReason.FIRST_READING, detail="no load is being made")
 
@@ -54,6 +69,8 @@ class StatusBoard:
         self._outcomes: dict[int, Outcome] = {}
         self._health: Score = UnknownScore(reason="nothing was measured yet")
         self._health_at = self._started_mono_s
+        self._state = State.PREPARING
+        self._pause: NotPaused | Paused = NOT_PAUSED
         self._succeeded = 0
         self._failed = 0
         self.failed_writes = 0
@@ -71,6 +88,17 @@ class StatusBoard:
         """The newest health score."""
         self._health = score
         self._health_at = at_mono_s
+
+    def note_night(self, night: Night) -> None:
+        """The machine has taken a step: a new state, and a person's pause, are shown without waiting."""
+        if night.held is isinstance(self._pause, Paused) and night.state is self._state:
+            return
+        self._state = night.state
+        self._written = -math.inf
+        if not night.held:
+            self._pause = NOT_PAUSED
+        elif isinstance(self._pause, NotPaused):
+            self._pause = Paused(since_utc_s=self._clock.utc_s())
 
     def add_operations(self, facts: LoadFacts) -> None:
         """A load has ended."""
@@ -103,10 +131,7 @@ class StatusBoard:
         night, telemetry, beat = moment.night, moment.telemetry, moment.beat
         making = telemetry is not None and night.load in (LoadStep.RUNNING, LoadStep.DRAINING)
         planned_s = night.timer_mono_s - night.entered_mono_s
-        asked = 0
-        if making:
-            anchor = night.load_kind.value == "anchor"
-            asked = self._order.anchor.connections if anchor else night.current.connections
+        asked = self._connections(night) if making else 0
         succeeded, failed = moment.running if making else (0, 0)
         return Status(
             version=VERSION,
@@ -144,7 +169,19 @@ class StatusBoard:
             guardian_pid=moment.guardian_pid,
             worker_pids=moment.worker_pids,
             events=tuple(self._events),
+            pause=self._pause,
         )
+
+    def _connections(self, night: Night) -> int:
+        match night.load_kind:
+            case LoadKind.ANCHOR:
+                return self._order.anchor.connections
+            case LoadKind.PHASE:
+                return night.current.connections
+            case LoadKind.SEARCH:
+                search = night.current.search
+                return search.connections if isinstance(search, SearchOrder) else 0
+        assert_never(night.load_kind)
 
     def _phase(self, night: Night, index: int) -> PhaseStatus:
         phase = self._order.phases[index]
@@ -152,7 +189,7 @@ class StatusBoard:
             state = self._outcomes[index].value
         elif phase.cut:
             state = "cut"
-        elif index == night.phase and night.load_kind.value == "phase" and night.load is not LoadStep.NONE:
+        elif index == night.phase and night.load_kind is LoadKind.PHASE and night.load is not LoadStep.NONE:
             state = "running"
         else:
             state = "waiting"

@@ -15,7 +15,8 @@ from baseline_metrics.clock import SystemClock
 from baseline_metrics.host_files import ProcessGone
 from campaign.campaign_order import CampaignOrder
 from campaign.launch import STOP_SIGNALS
-from campaign.night_runner import EXIT_FAULT, EXIT_REFUSED, NightRunner
+from campaign.night_commands import EXIT_FAULT
+from campaign.night_runner import NightRunner
 from campaign.run_directory import RunDirectory, bring_home, point, read_order, unpoint
 from safety_monitoring.registry import (
     CampaignEntry,
@@ -29,6 +30,8 @@ from safety_monitoring.registry import (
     register,
     unregister,
 )
+
+EXIT_REFUSED = 6
 
 
 def main(arguments: list[str]) -> int:

@@ -5,8 +5,10 @@ load. A refused connection is tried again for a moment, since a target may be ju
 it.
 """
 
+import base64
 import contextlib
 import http.client
+import secrets
 import socket
 import ssl
 import threading
@@ -35,12 +37,17 @@ USER_AGENT = "daybreak-probe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRequest:
-    """What to ask: GET or HEAD of a path, with the headers that the operation would have."""
+    """What to ask: GET or HEAD of a path, with the headers that the operation would have.
+
+    websocket: ask to switch to WebSocket, offering these subprotocols; some servers answer nothing else.
+    """
 
     method: str
     path: str
     headers: tuple[HeaderField, ...]
     ca_file: str
+    websocket: bool = False
+    subprotocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +135,7 @@ def _exchange(used: socket.socket, target: PinnedTarget, request: ProbeRequest) 
     connection = http.client.HTTPConnection(target.host, target.port)
     connection.sock = used
     headers = {header.name: header.value for header in request.headers}
-    headers = {"User-Agent": USER_AGENT, "Accept": "*/*", **headers, "Connection": "close"}
+    headers = {"User-Agent": USER_AGENT, "Accept": "*/*", **headers, **_of_connection(request)}
     netloc = target.url.partition("://")[2]
     connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
     connection.putheader("Host", netloc)
@@ -138,3 +145,13 @@ def _exchange(used: socket.socket, target: PinnedTarget, request: ProbeRequest) 
     response = connection.getresponse()
     server = "".join(character for character in response.getheader("Server", "") if character.isprintable())
     return response.status, server[:60]
+
+
+def _of_connection(request: ProbeRequest) -> dict[str, str]:
+    if not request.websocket:
+        return {"Connection": "close"}
+    key = base64.b64encode(secrets.token_bytes(16)).decode("ascii")  # RFC 6455, 4.1
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    if request.subprotocols:
+        asked["Sec-WebSocket-Protocol"] = ", ".join(request.subprotocols)
+    return asked

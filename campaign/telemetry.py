@@ -5,10 +5,11 @@ Merging is exact: counts are added, percentiles are never averaged. Pure; the su
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from monitoring_logs.records import ErrorGroup, LoadMinute, LoadSecond
+from results_summary.generator import GeneratorSecond, generator_seconds
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
 from stress_scenarios.messages import WindowReport
@@ -25,10 +26,19 @@ RECENT_SECONDS_MAX = 10
 """Seconds that the status screen looks back on."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SoFar:
+    """What a worker counts from the segment's start on."""
+
+    due: int
+    started: int
+    dropped: int
+
+
 @dataclass(slots=True)
 class _Second:
     at_mono_s: float
-    workers: set[int] = field(default_factory=set)
+    workers: dict[int, _SoFar] = field(default_factory=dict)
     succeeded: int = 0
     failed: int = 0
     response_succeeded: Histogram = field(default_factory=Histogram)
@@ -36,9 +46,19 @@ class _Second:
     connections_open: int = 0
     bytes_received: int = 0
     cpu_s: float = 0.0
-    lag_s: float = 0.0
-    due: int = 0
-    started: int = 0
+    cpu_s_max: float = 0.0
+    loop_lag_s: float = 0.0
+    schedule_lag: Histogram = field(default_factory=Histogram)
+    in_flight_s: float = 0.0
+    service_s: float = 0.0
+    gc_pause_s: float = 0.0
+    gc_pause_s_max: float = 0.0
+    descriptors_share: float = 0.0
+    ports_share: float = 0.0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
 
 
 @dataclass(slots=True)
@@ -50,11 +70,22 @@ class _Minute:
     service_succeeded: Histogram = field(default_factory=Histogram)
 
 
+@dataclass(slots=True)
+class Told:
+    """What the windows of one segment have said in all, of what no page counts. Connections: the most at once."""
+
+    connections_peak: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    messages_received: int = 0
+    reconnects: int = 0
+
+
 Stored = LoadSecond | LoadMinute | ErrorGroup
 
 
 class SegmentTelemetry:
-    """All windows of one segment."""
+    """All windows of one segment. generator: how our own side fared, second by second, of those that were stored."""
 
     def __init__(self, *, segment: int, workers: int, start_mono_s: float, utc_offset_s: float) -> None:
         self._segment = segment
@@ -67,7 +98,9 @@ class SegmentTelemetry:
         self._stored_until = -1
         self._minute_open = 0
         self.total = _Minute()
-        self.connections_peak = 0
+        self.told = Told()
+        self.generator: list[GeneratorSecond] = []
+        self._so_far: dict[int, _SoFar] = {}
         self._recent: deque[_Second] = deque(maxlen=RECENT_SECONDS_MAX)
 
     def add(self, report: WindowReport) -> tuple[Stored, ...]:
@@ -75,6 +108,7 @@ class SegmentTelemetry:
         second = max(0, round(report.start_mono_s - self._start))
         if second > self._stored_until:
             self._merge(self._seconds.setdefault(second, _Second(at_mono_s=report.start_mono_s)), report)
+        self._tell(report)
         self._merge_minute(max(second // SECONDS_PER_MINUTE, self._minute_open), report)
         return self._complete(newest=second)
 
@@ -110,7 +144,9 @@ class SegmentTelemetry:
         return self._recent[-1].connections_open if self._recent else 0
 
     def _merge(self, second: _Second, report: WindowReport) -> None:
-        second.workers.add(report.worker)
+        second.workers[report.worker] = _SoFar(
+            due=report.operations_due, started=report.operations_started, dropped=report.operations_dropped
+        )
         for window in report.operations:
             second.succeeded += window.succeeded
             second.failed += window.failed
@@ -119,10 +155,29 @@ class SegmentTelemetry:
         second.connections_open += report.connections_open
         second.bytes_received += report.bytes_received
         second.cpu_s += report.cpu_s
-        second.lag_s = max(second.lag_s, report.loop_lag_s_max)
-        second.due += report.operations_due
-        second.started += report.operations_started
-        self.connections_peak = max(self.connections_peak, second.connections_open)
+        second.cpu_s_max = max(second.cpu_s_max, report.cpu_s)
+        second.loop_lag_s = max(second.loop_lag_s, report.loop_lag_s_max)
+        second.schedule_lag.merge(Histogram.decode(report.schedule_lag))
+        second.in_flight_s += report.in_flight_s
+        second.service_s += report.service_s_sum
+        second.gc_pause_s += report.gc_pause_s_sum
+        second.gc_pause_s_max = max(second.gc_pause_s_max, report.gc_pause_s_max)
+        second.descriptors_share = max(
+            second.descriptors_share, _share(report.descriptors_open, report.descriptors_max)
+        )
+        second.ports_share = max(second.ports_share, _share(report.ports_used, report.ports_max))
+        second.bytes_sent += report.bytes_sent
+        second.messages_sent += report.messages_sent
+        second.messages_received += report.messages_received
+        second.reconnects += report.reconnects
+        self.told.connections_peak = max(self.told.connections_peak, second.connections_open)
+
+    def _tell(self, report: WindowReport) -> None:
+        told = self.told
+        told.bytes_sent += report.bytes_sent
+        told.messages_sent += report.messages_sent
+        told.messages_received += report.messages_received
+        told.reconnects += report.reconnects
 
     def _merge_minute(self, minute: int, report: WindowReport) -> None:
         for window in report.operations:
@@ -158,6 +213,13 @@ class SegmentTelemetry:
         second = self._seconds[number]
         self._stored_until = max(self._stored_until, number)
         self._recent.append(second)
+        self._so_far.update(second.workers)  # a worker whose window is missing has not forgotten what it did before
+        stored = self._load_second(number, second)
+        (fared,) = generator_seconds((stored,))
+        self.generator.append(replace(fared, readable=fared.readable and len(second.workers) == self._workers))
+        return stored
+
+    def _load_second(self, number: int, second: _Second) -> LoadSecond:
         return LoadSecond(
             segment=self._segment,
             second=number,
@@ -167,12 +229,26 @@ class SegmentTelemetry:
             failed=second.failed,
             response_succeeded=second.response_succeeded.encode(),
             response_failed=second.response_failed.encode(),
-            operations_due=second.due,
-            operations_started=second.started,
+            operations_due=sum(item.due for item in self._so_far.values()),
+            operations_started=sum(item.started for item in self._so_far.values()),
             connections_open=second.connections_open,
             bytes_received=second.bytes_received,
             generator_cpu_s=second.cpu_s,
-            loop_lag_s_max=second.lag_s,
+            loop_lag_s_max=second.loop_lag_s,
+            workers=len(second.workers),
+            generator_cpu_s_max=second.cpu_s_max,
+            operations_dropped=sum(item.dropped for item in self._so_far.values()),
+            schedule_lag=second.schedule_lag.encode(),
+            in_flight_s=second.in_flight_s,
+            service_s_sum=second.service_s,
+            gc_pause_s_sum=second.gc_pause_s,
+            gc_pause_s_max=second.gc_pause_s_max,
+            descriptors_share_max=second.descriptors_share,
+            ports_share_max=second.ports_share,
+            bytes_sent=second.bytes_sent,
+            messages_sent=second.messages_sent,
+            messages_received=second.messages_received,
+            reconnects=second.reconnects,
         )
 
     def _close_minutes(self, *, until: int | None) -> list[Stored]:
@@ -204,3 +280,8 @@ class SegmentTelemetry:
                 )
             )
         return stored
+
+
+def _share(used: int, limit: int) -> float:
+    """Used of a limit, 0..1 and beyond; 0 when the worker does not tell its limit."""
+    return used / limit if limit > 0 else 0.0

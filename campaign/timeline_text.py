@@ -4,13 +4,32 @@ Pure; the ``plan`` command prints it.
 """
 
 import textwrap
+from typing import assert_never
 
 from baseline_metrics.units import format_duration, format_rate
 from campaign.planned_night import GateForecast, PlannedNight, TimelineKind, TimelineSegment
 from campaign.window import local_time
+from monitoring_logs.load_orders import NoSearch, PacedByRate, SearchOrder
 from monitoring_logs.records import PhaseOrder
+from stress_scenarios.load_plan import (
+    Arrivals,
+    ConstantRate,
+    Paced,
+    RampRate,
+    RateShape,
+    ReplayRate,
+    SawtoothRate,
+    SineRate,
+    SpikeRate,
+    StepRate,
+    Thinking,
+    Unpaced,
+)
 
 WIDTH_MIN = 60
+
+_LOAD_WIDTH = 17
+"""Connections and pace, in the table."""
 
 _SHORT_NIGHT_S = 3600.0
 """Below an hour people want to see seconds."""
@@ -56,7 +75,7 @@ def _timeline(planned: PlannedNight) -> list[str]:
         shown = f"{local:%Z}" if f"{local:%Z}" != offset else ""
         when = "" if segment.kind is TimelineKind.RESERVE else f"{local.strftime(clock)} {shown}"
         lines.append(
-            f"{when:<15}{format_duration(segment.duration_s):>11}  {segment.label:<23} "
+            f"{when:<15}{format_duration(segment.duration_s):>11}  {_label(segment):<23} "
             f"{_load_words(planned, segment, phases)}"
         )
         offset = f"{local:%Z}"
@@ -66,14 +85,60 @@ def _timeline(planned: PlannedNight) -> list[str]:
     return lines
 
 
+def _label(segment: TimelineSegment) -> str:
+    return "  search of the highest" if segment.kind is TimelineKind.SEARCH else segment.label
+
+
 def _load_words(planned: PlannedNight, segment: TimelineSegment, phases: dict[str, PhaseOrder]) -> str:
     if segment.kind is TimelineKind.ANCHOR:
         anchor = planned.order.anchor
         return _load(anchor.connections, anchor.operations_per_s, anchor.operations_expected)
     if segment.kind is TimelineKind.PHASE:
-        phase = phases[segment.label]
-        return _load(phase.connections, phase.operations_per_s, phase.operations_expected)
+        return _phase_load(phases[segment.label])
+    if segment.kind is TimelineKind.SEARCH:
+        return _search(phases[segment.label].search)
     return ""
+
+
+def _phase_load(phase: PhaseOrder) -> str:
+    match phase.pace:
+        case Paced() | PacedByRate():
+            return _load(phase.connections, phase.operations_per_s, phase.operations_expected)
+        case Unpaced():
+            return f"{f'{phase.connections} x unpaced':>{_LOAD_WIDTH}} {f'>= {phase.operations_expected}':>10}"
+        case Thinking(seconds_min=low, seconds_max=high):
+            think = f"{phase.connections} x think {format_duration((low + high) / 2.0)}"
+            return f"{think:>{_LOAD_WIDTH}} {f'>= {phase.operations_expected}':>10}"
+        case Arrivals(shape=shape):
+            return f"{_arrivals(shape):>{_LOAD_WIDTH}} {phase.operations_expected:>10}"
+        case _:
+            assert_never(phase.pace)
+
+
+def _arrivals(shape: RateShape) -> str:
+    """The rates that an open model goes through, short enough for a column."""
+    match shape:
+        case ConstantRate(per_s=per_s):
+            rates = f"{per_s:g}/s"
+        case RampRate(from_per_s=low, to_per_s=high) | SawtoothRate(from_per_s=low, to_per_s=high):
+            rates = f"{low:g}-{high:g}/s"
+        case StepRate(from_per_s=low, to_per_s=high):
+            rates = f"{low:g}-{high:g}/s"
+        case SpikeRate(base_per_s=low, peak_per_s=high):
+            rates = f"{low:g}, {high:g}/s"
+        case SineRate(mean_per_s=mean, amplitude_per_s=amplitude):
+            rates = f"{mean - amplitude:g}-{mean + amplitude:g}/s"
+        case ReplayRate():
+            return "replay"
+        case _:
+            assert_never(shape)
+    words = f"arrivals {rates}"
+    return words if len(words) <= _LOAD_WIDTH else rates
+
+
+def _search(search: NoSearch | SearchOrder) -> str:
+    assert isinstance(search, SearchOrder), "a phase that searches nothing has no such stretch"
+    return f"{f'{search.start_per_s:g} to {search.per_s_max:,.0f}/s':>{_LOAD_WIDTH}}"
 
 
 def _load(connections: int, operations_per_s: float, expected: int) -> str:

@@ -56,6 +56,8 @@ COMMANDS = {
     "baseline": LazyCommand(module="measure", attribute="baseline", summary="Measure the idle host and the target."),
     "status": LazyCommand(module="watching", attribute="status", summary="What runs now; --watch shows it live."),
     "stop": LazyCommand(module="ending", attribute="stop", summary="End a running campaign in an orderly way."),
+    "pause": LazyCommand(module="pausing", attribute="pause", summary="Hold a running campaign's load for a while."),
+    "resume-load": LazyCommand(module="pausing", attribute="resume_load", summary="Let held load go on."),
     "reset": LazyCommand(module="ending", attribute="reset", summary="Take a latched stop away; starts nothing."),
     "report": LazyCommand(module="reporting", attribute="report", summary="Build a run's report again, and print it."),
     "list": LazyCommand(module="listing", attribute="list_runs", summary="All runs with their verdicts."),
@@ -63,7 +65,7 @@ COMMANDS = {
     "simulate": LazyCommand(module="beginnings", attribute="simulate", summary="Virtual nights on a fake clock."),
 }
 
-LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "drill", "pause", "resume-load", "hud", "schedule"})
+LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "drill", "hud", "schedule"})
 """Names that later versions use. A plan of such a name is given as `run NAME`."""
 
 _GLOBAL_FLAGS = frozenset({"--json", "-q", "--quiet", "-v", "--verbose", "--no-color", "-qv", "-vq"})

@@ -68,6 +68,8 @@ def night_options(command: Command) -> Command:
             multiple=True,
             help="A host outside loopback and private ranges that may be loaded (DAYBREAK_ALLOW_TARGET).",
         ),
+        click.option("--tags", metavar="A,B", help="Only operations with one of these tags (DAYBREAK_TAGS)."),
+        click.option("--exclude-tags", metavar="A,B", help="No operation with these tags (DAYBREAK_EXCLUDE_TAGS)."),
         click.option("--allow-critical", is_flag=True, help="Let phases with a multiplier above 1 use all of the CPU."),
     )[::-1]:
         command = option(command)

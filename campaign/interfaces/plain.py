@@ -14,7 +14,7 @@ from baseline_metrics.health import KnownScore, Score
 from baseline_metrics.samples import Reading, Sample
 from campaign.interfaces import wording
 from campaign.interfaces.output import SCHEMA_VERSION, write_lines
-from campaign.status import NoStatus, Status, StatusEvent
+from campaign.status import NoStatus, Paused, Status, StatusEvent
 
 LINE_EVERY_S = 30.0
 """A night of 8 h gives 960 lines: readable afterwards, and no half minute without a sign of life."""
@@ -43,6 +43,8 @@ def plain_line(status: Status, *, now_mono_s: float) -> str:
         ("cpu", wording.reading_text(status.cpu_percent, decimals=0, unit="%")),
         ("disk", wording.reading_text(status.disk_percent, decimals=0, unit="%")),
     ]
+    if isinstance(status.pause, Paused):
+        fields.append(("paused", wording.clock_time(status.pause.since_utc_s, status.zone)))
     if age_s > wording.STALE_S:
         fields.append(("stale", wording.short_duration(age_s)))
     return _line(status.at_utc_s + age_s, status.zone, fields)
@@ -62,6 +64,7 @@ def progress_document(status: Status, *, now_mono_s: float) -> dict[str, Json]:
         "at": wording.iso_time(status.at_utc_s, status.zone),
         "age_s": round(wording.age_s(status, now_mono_s=now_mono_s), 3),
         "state": status.state,
+        "paused_since": _paused_since(status),
         "phase": status.phase,
         "phase_name": wording.phase_name(status),
         "phases": [{"name": phase.name, "state": phase.state} for phase in status.phases],
@@ -178,6 +181,10 @@ def _value(text: str) -> str:
 
 def _number(reading: Reading) -> Json:
     return reading.value if isinstance(reading, Sample) else None
+
+
+def _paused_since(status: Status) -> Json:
+    return wording.iso_time(status.pause.since_utc_s, status.zone) if isinstance(status.pause, Paused) else None
 
 
 def _score(score: Score) -> Json:

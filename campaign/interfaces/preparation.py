@@ -77,9 +77,19 @@ def night_request(
     runs_dir: Path,
     allow_target: tuple[str, ...],
     allow_critical: bool,
+    tags: str | None,
+    exclude_tags: str | None,
 ) -> NightRequest:
     """The request of a command's options, as click hands them over (None: not given)."""
-    given = {"target": target, "hours": hours, "until": until, "name": name, "seed": seed}
+    given = {
+        "target": target,
+        "hours": hours,
+        "until": until,
+        "name": name,
+        "seed": seed,
+        "tags": tags,
+        "exclude_tags": exclude_tags,
+    }
     flags: dict[str, FlagValue] = {option: value for option, value in given.items() if value is not None}
     if allow_target:
         flags["allow_target"] = allow_target
@@ -185,22 +195,23 @@ def pinned(plan: Plan) -> PinnedTarget:
     assert_never(found)
 
 
-def fit(plan: Plan, request: NightRequest) -> PlannedNight | PlanRefused:
+def fit(loaded: LoadedPlan, request: NightRequest) -> PlannedNight | PlanRefused:
     """The night that would begin now, or the planner's arithmetic against it."""
     now_utc_s = time.time()
     return fit_night(
-        plan,
+        loaded.plan,
+        inputs=loaded.inputs,
         now_utc_s=now_utc_s,
         host_cpu_count=this_host().cpu_count,
-        run_id=run_id_of(name=plan.name, utc_s=now_utc_s),
+        run_id=run_id_of(name=loaded.plan.name, utc_s=now_utc_s),
         compress_to_s=_compress_to_s(request),
         scale=request.scale,
     )
 
 
-def fitted(plan: Plan, request: NightRequest) -> PlannedNight:
+def fitted(loaded: LoadedPlan, request: NightRequest) -> PlannedNight:
     """Like fit. Refuses (2) with the planner's arithmetic."""
-    planned = fit(plan, request)
+    planned = fit(loaded, request)
     match planned:
         case PlannedNight():
             return planned

@@ -107,6 +107,9 @@ def _night(status: Status, *, now_mono_s: float, columns: int, glyphs: Glyphs) -
 
 def _step(status: Status, *, now_mono_s: float, columns: int, glyphs: Glyphs) -> Text:
     words = wording.STATE_WORDS.get(status.state, status.state)
+    paused = wording.pause_text(status)
+    if paused:
+        return Text.assemble(("now    ", "dim"), (paused, "yellow"))
     name = wording.phase_name(status)
     if status.state == State.ANCHOR.value:
         words = f"{words} before {name}" if name else f"last {words}"

@@ -11,7 +11,7 @@ from typing import assert_never
 from baseline_metrics.health import KnownScore, Score, UnknownScore
 from baseline_metrics.samples import Gap, Reading, Sample
 from campaign.night import State
-from campaign.status import Status
+from campaign.status import NotPaused, Paused, Status
 
 STALE_S = 5.0
 """The document is replaced twice a second; ten missed replacements mean that the writer hangs or is gone."""
@@ -31,6 +31,8 @@ STATE_WORDS = {
     State.HOLDING.value: "holding the load",
     State.EASED.value: "load eased by the guardian",
     State.PAUSED.value: "load paused by the guardian",
+    State.HELD.value: "load held, paused by a person",
+    State.SEARCHING.value: "searching the highest rate",
     State.RELEASING.value: "letting the load drain",
     State.COOLING.value: "cooling down",
     State.STOPPING.value: "stopping",
@@ -43,6 +45,16 @@ IN_PHASE = frozenset(
     state.value for state in (State.ARMING, State.RAMPING, State.HOLDING, State.EASED, State.PAUSED, State.RELEASING)
 )
 """States in which the current phase itself is being worked on, not the anchor before it."""
+
+
+def pause_text(status: Status) -> str:
+    """Since when a person has paused; "" when nobody has."""
+    match status.pause:
+        case Paused(since_utc_s=since_utc_s):
+            return f"paused by a person since {clock_time(since_utc_s, status.zone)}, go on with `resume-load`"
+        case NotPaused():
+            return ""
+    assert_never(status.pause)
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,7 @@ from campaign.defaults import GIB, HostSize, campaign_defaults, duration_min_s, 
 from campaign.plan_file import local_zone, this_host
 from campaign.plan_reference import plan_reference
 from campaign.starter_plan import DEMO_PLAN, STARTER_PLAN
+from stress_scenarios.load_plan import Paced, Thinking
 from tests.support.plans import plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +95,10 @@ def test_the_starter_plans_comments_hold_when_uncommented() -> None:
         "  # allow: [shop.example.org]",
         "# levels:",
         "#   moderate: {pace: 3}",
+        "    # think: {min: 1s, max: 3s}",
+        "    # search: true",
+        "    # arrivals: {rate: 50}",
+        "#   readers: {think: 2s, success: 95, response: 1s}",
         "#   checkout: {pace: 0.5, success: 99, response: 1s}",
     ):
         assert line in text
@@ -101,7 +106,11 @@ def test_the_starter_plans_comments_hold_when_uncommented() -> None:
     read = plan(text)
 
     assert read.target.headers == {"Authorization": "Bearer ${env:SHOP_TOKEN}"}
-    assert read.levels["moderate"].operations_per_s == 3
+    assert read.levels["moderate"].model == Paced(operations_per_s=3)
+    assert read.levels["readers"].model == Thinking(seconds_min=2, seconds_max=2)
+    assert read.scenario[-1].think is not None
+    assert read.phases[-1].search is not None
+    assert read.phases[-1].arrivals is not None
     assert read.levels["checkout"].success_percent_min == 99
 
 

@@ -10,25 +10,67 @@ from campaign.fitting import (
     SAMPLES_NEEDED,
     DoesNotFit,
     Fitted,
-    Load,
     Part,
     Ramp,
     duration_for,
-    expected_operations,
     fit,
 )
-from stress_scenarios.load_plan import LoadOrder, Paced, TargetSpec
+from campaign.planned_load import PlannedLoad
+from stress_scenarios.load_plan import (
+    Arrivals,
+    ConstantRate,
+    Curve,
+    LoadOrder,
+    Paced,
+    RampRate,
+    SineRate,
+    Spacing,
+    TargetSpec,
+)
 from stress_scenarios.pacing import RequestedCount, operations_requested
 
+RATES = st.floats(0.05, 50, allow_nan=False).map(lambda x: round(x, 3))
+SHAPES = st.one_of(
+    st.builds(ConstantRate, per_s=RATES),
+    st.builds(
+        RampRate, from_per_s=RATES, to_per_s=RATES, over_s=st.sampled_from([0.0, 60.0]), curve=st.sampled_from(Curve)
+    ),
+    st.builds(SineRate, mean_per_s=st.just(40.0), amplitude_per_s=RATES.map(lambda x: x / 2), period_s=st.just(30.0)),
+)
+PACES = st.one_of(
+    st.builds(Paced, operations_per_s=RATES),
+    st.builds(
+        Arrivals,
+        shape=SHAPES,
+        spacing=st.just(Spacing.EVEN),
+        start_within_s=st.just(1.0),
+        part=st.just(0),
+        parts=st.just(1),
+    ),
+)
 LOADS = st.builds(
-    Load,
+    PlannedLoad,
     connections=st.integers(1, 60),
-    operations_per_s=st.floats(0.05, 50, allow_nan=False).map(lambda x: round(x, 3)),
+    pace=PACES,
+    curve=st.sampled_from(Curve),
+    written_s=st.just(120.0),
+    response_s_mean_max=st.just(1.0),
 )
 RAMPS = st.builds(Ramp, share=st.sampled_from([0.0, 0.1, 0.25, 0.5]), longest_s=st.sampled_from([0.5, 5.0, 60.0]))
 
 
-def requested(load: Load, *, ramp_s: float, hold_s: float) -> int:
+def paced(connections: int, operations_per_s: float) -> PlannedLoad:
+    """A closed load at a pace."""
+    return PlannedLoad(
+        connections=connections,
+        pace=Paced(operations_per_s=operations_per_s),
+        curve=Curve.LINEAR,
+        written_s=600.0,
+        response_s_mean_max=1.0,
+    )
+
+
+def requested(load: PlannedLoad, *, ramp_s: float, hold_s: float) -> int:
     """What the load processes will call requested."""
     order = LoadOrder(
         segment=0,
@@ -38,12 +80,13 @@ def requested(load: Load, *, ramp_s: float, hold_s: float) -> int:
         connection_offset=0,
         connections_total=load.connections,
         operations_per_session=1,
-        pace=Paced(operations_per_s=load.operations_per_s),
+        pace=load.pace_in(ramp_s + hold_s),
         ramp_s=ramp_s,
         hold_s=hold_s,
         drain_s=1.0,
         response_bytes_max=1,
         seed=1,
+        ramp_curve=load.curve,
     )
     count = operations_requested(order)
     assert isinstance(count, RequestedCount)
@@ -51,9 +94,9 @@ def requested(load: Load, *, ramp_s: float, hold_s: float) -> int:
 
 
 @given(load=LOADS, ramp_s=st.integers(0, 60), hold_s=st.integers(1, 600))
-def test_the_planner_counts_as_the_load_processes_do(load: Load, ramp_s: int, hold_s: int) -> None:
+def test_the_planner_counts_as_the_load_processes_do(load: PlannedLoad, ramp_s: int, hold_s: int) -> None:
     """Else a plan would promise operations that nobody requests."""
-    expected = expected_operations(load, ramp_s=float(ramp_s), duration_s=float(ramp_s + hold_s))
+    expected = load.operations(ramp_s=float(ramp_s), duration_s=float(ramp_s + hold_s))
 
     assert expected == requested(load, ramp_s=float(ramp_s), hold_s=float(hold_s))
 
@@ -71,25 +114,24 @@ def test_the_planner_counts_as_the_load_processes_do(load: Load, ramp_s: int, ho
 )
 def test_expected_operations(connections: int, pace: float, ramp_s: float, duration_s: float, operations: int) -> None:
     """Counted by hand."""
-    load = Load(connections=connections, operations_per_s=pace)
-
-    assert expected_operations(load, ramp_s=ramp_s, duration_s=duration_s) == operations
+    assert paced(connections, pace).operations(ramp_s=ramp_s, duration_s=duration_s) == operations
 
 
-@given(load=LOADS, ramp=RAMPS, operations=st.integers(1, 300))
-def test_the_shortest_duration_is_the_shortest(load: Load, ramp: Ramp, operations: int) -> None:
+@given(connections=st.integers(1, 60), pace=RATES, ramp=RAMPS, operations=st.integers(1, 300))
+def test_the_shortest_duration_is_the_shortest(connections: int, pace: float, ramp: Ramp, operations: int) -> None:
     """It makes enough operations, and a tenth of a second less would not."""
+    load = paced(connections, pace)
     duration_s = duration_for(load, ramp, operations=operations)
 
-    assert expected_operations(load, ramp_s=ramp.of(duration_s), duration_s=duration_s) >= operations
+    assert load.operations(ramp_s=ramp.of(duration_s), duration_s=duration_s) >= operations
     shorter_s = round(duration_s - 0.1, 1)
     if shorter_s > 0:
-        assert expected_operations(load, ramp_s=ramp.of(shorter_s), duration_s=shorter_s) < operations
+        assert load.operations(ramp_s=ramp.of(shorter_s), duration_s=shorter_s) < operations
 
 
 def test_two_connections_at_one_per_second_need_fifteen_seconds() -> None:
     """The default anchor's arithmetic: 30 operations, the ramp included."""
-    load = Load(connections=2, operations_per_s=1.0)
+    load = paced(2, 1.0)
 
     assert duration_for(load, Ramp(share=0.0, longest_s=60.0), operations=SAMPLES_NEEDED) == 14.1
     assert duration_for(load, Ramp(share=0.1, longest_s=60.0), operations=SAMPLES_NEEDED) == 14.8

@@ -46,6 +46,7 @@ from tests.support.watched_steps import (
     READY,
     START,
     TICK,
+    VALID,
     WELL,
     ZERO,
     Story,
@@ -185,7 +186,7 @@ def test_a_latch_that_nobody_asked_for() -> None:
 def test_escalation_without_the_required_health(score: KnownScore | UnknownScore, broken: bool) -> None:  # noqa: FBT001 - a row
     """A phase after too low or an unknown health is reported; at the required health it is not."""
     story = Story().drilled().at(State.ANCHOR, LoadStep.SCORING)
-    story.step(LoadScored(at_mono_s=AT, score=score, criteria=Criteria.MET, detail=""))
+    story.step(LoadScored(at_mono_s=AT, score=score, criteria=Criteria.MET, generator=VALID, detail=""))
     found = story.step(TICK, PHASE, load=LoadStep.PREPARING)
     if broken:
         assert_broken(found, 4, "needs health 70")
@@ -201,7 +202,7 @@ def test_escalation_after_an_eased_anchor() -> None:
     story.step(GuardianMoved(at_mono_s=AT, rung=Rung.EASE, why=""))
     story.at(State.ANCHOR, LoadStep.SCORING)
     story.step(ZERO)
-    story.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, detail=""))
+    story.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, generator=VALID, detail=""))
     assert_broken(story.step(TICK, PHASE), 4, "needs health 70")
 
 
@@ -227,7 +228,7 @@ def test_a_phase_that_missed_its_criteria_and_is_completed() -> None:
     story = Story().loaded().at(State.RELEASING, LoadStep.SCORING)
     late = AT + 100.0
     found = story.step(
-        LoadScored(at_mono_s=late, score=WELL, criteria=Criteria.NOT_MET, detail=""),
+        LoadScored(at_mono_s=late, score=WELL, criteria=Criteria.NOT_MET, generator=VALID, detail=""),
         WriteRecord(phase=0, outcome=Outcome.COMPLETED, reason=""),
     )
     assert_broken(found, 4, "missed its criteria")
@@ -336,7 +337,7 @@ def test_a_phase_that_never_ran_and_is_completed() -> None:
 def test_a_phase_that_is_completed_before_its_load_was_over(early_s: float, broken: bool) -> None:  # noqa: FBT001 - a row
     """Ramp and hold have to lie behind it: 55 s from its start."""
     story = Story().loaded().at(State.RELEASING, LoadStep.SCORING)
-    scored = LoadScored(at_mono_s=AT + 55.0 - early_s, score=WELL, criteria=Criteria.MET, detail="")
+    scored = LoadScored(at_mono_s=AT + 55.0 - early_s, score=WELL, criteria=Criteria.MET, generator=VALID, detail="")
     found = story.step(scored, WriteRecord(phase=0, outcome=Outcome.COMPLETED, reason=""))
     assert bool(found) is broken
     if broken:
@@ -348,7 +349,7 @@ def test_a_phase_that_was_eased_and_is_completed() -> None:
     story = Story().loaded()
     story.step(GuardianMoved(at_mono_s=AT, rung=Rung.EASE, why=""), state=State.EASED)
     story.at(State.RELEASING, LoadStep.SCORING)
-    scored = LoadScored(at_mono_s=AT + 60.0, score=WELL, criteria=Criteria.MET, detail="")
+    scored = LoadScored(at_mono_s=AT + 60.0, score=WELL, criteria=Criteria.MET, generator=VALID, detail="")
     found = story.step(scored, WriteRecord(phase=0, outcome=Outcome.COMPLETED, reason=""))
     assert_broken(found, 6, "was eased and is COMPLETED")
 
@@ -356,7 +357,7 @@ def test_a_phase_that_was_eased_and_is_completed() -> None:
 def test_an_answer_that_is_not_known_and_ignored() -> None:
     """What nobody waits for is a RUNNER_FAULT, never silence."""
     story = Story().loaded()
-    found = story.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, detail=""))
+    found = story.step(LoadScored(at_mono_s=AT, score=WELL, criteria=Criteria.MET, generator=VALID, detail=""))
     assert_broken(found, 6, "no RUNNER_FAULT")
 
 

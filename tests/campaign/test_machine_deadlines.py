@@ -34,6 +34,7 @@ from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.limits import Rung
 from tests.support.machine_walk import (
     IN_STATE,
+    VALID,
     Walk,
     cause_of,
     names,
@@ -74,7 +75,10 @@ def test_a_lost_worker_during_an_anchor_skips_the_phase() -> None:
     assert "worker 1 ended" in walk.reasons()[0]
 
 
-@pytest.mark.parametrize("state", ordered(frozenset(State) - LOADED - {State.ARMING, State.RELEASING, State.ANCHOR}))
+MAKING = frozenset({State.ARMING, State.RELEASING, State.ANCHOR, State.HELD, State.SEARCHING})
+
+
+@pytest.mark.parametrize("state", ordered(frozenset(State) - LOADED - MAKING))
 def test_a_lost_worker_without_load_changes_nothing(state: State) -> None:
     """Workers may be gone between loads; the next load brings up what is missing."""
     walk = IN_STATE[state]()
@@ -121,7 +125,7 @@ LATE: tuple[Event, ...] = (
     LoadReady(at_mono_s=1030.0),
     LoadRefused(at_mono_s=1030.0, detail="late"),
     LoadZero(at_mono_s=1030.0),
-    LoadScored(at_mono_s=1030.0, score=SICK, criteria=Criteria.MET, detail="late"),
+    LoadScored(at_mono_s=1030.0, score=SICK, criteria=Criteria.MET, generator=VALID, detail="late"),
     StopRequested(at_mono_s=1030.0, detail="late"),
     GuardianLost(at_mono_s=1030.0, detail="late"),
     RunnerFault(at_mono_s=1030.0, detail="late"),

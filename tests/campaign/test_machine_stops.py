@@ -219,7 +219,7 @@ OUTCOME_OF_CAUSE = {
     EndCause.GUARDIAN_STOP: Outcome.SAFETY_STOP,
 }
 
-IN_A_PHASE = (*LOADED, State.ARMING, State.RELEASING)
+IN_A_PHASE = (*LOADED, State.HELD, State.ARMING, State.RELEASING)
 
 
 @pytest.mark.parametrize("number", range(5))

@@ -7,7 +7,7 @@ import pytest
 from campaign.plan import WindowHours, WindowUntil
 from campaign.plan_file import load_plan, plan_for_target
 from campaign.plan_problems import PlanError
-from stress_scenarios.load_plan import NoBody, TextBody
+from stress_scenarios.load_plan import NoBody, Paced, TextBody
 from tests.support.plans import TARGET, from_file, loaded, plan
 
 PHASE = "phases:\n  - {name: one, duration: 10min, connections: 3, operations: 5, level: low"
@@ -61,7 +61,11 @@ def test_a_level_may_be_changed_in_one_value() -> None:
     """The rest of a catalogue level stays as it is."""
     level = plan(TARGET + "levels: {low: {pace: 7}}\n").levels["low"]
 
-    assert (level.operations_per_s, level.success_percent_min, level.response_s_mean_max) == (7.0, 95.0, 2.0)
+    assert (level.model, level.success_percent_min, level.response_s_mean_max) == (
+        Paced(operations_per_s=7.0),
+        95.0,
+        2.0,
+    )
 
 
 def test_a_new_level_needs_all_three_values() -> None:
@@ -118,7 +122,7 @@ def test_a_new_level_needs_all_three_values() -> None:
         ("scenario: [{name: a, path: /, content_type: x}]", "scenario.0.content_type: stands without a body"),
         ("scenario: [{name: a, path: /, expect_status: [99]}]", "scenario.0.expect_status.0: 99 is not a status"),
         ("scenario: [{name: a, path: /, headers: {Host: x}}]", 'scenario.0.headers.Host: "Host" is set by the engine'),
-        ('scenario: [{name: a, path: /, headers: {X: "${PW}"}}]', "holds a reference that is not known"),
+        ('scenario: [{name: a, path: /, headers: {X: "${PW}"}}]', "holds ${PW}, and nothing gives that a value"),
         ('scenario: [{name: a, path: /, headers: {X: "a\\r\\nB: c"}}]', "holds control or non-ASCII characters"),
         ('scenario: [{name: a, path: /, headers: {X: "a "}}]', "begins or ends with a blank"),
         ("scenario: [{name: a, path: /}, {name: a, path: /}]", '"a" is the name of scenario.0 already'),

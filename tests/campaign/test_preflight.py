@@ -50,7 +50,7 @@ def tree(directory: Path) -> list[tuple[str, float]]:
 
 
 def test_a_campaign_in_good_order_may_start_and_nothing_is_changed(tmp_path: Path) -> None:
-    """Fifteen rows and more, none of them blocking; not even the runs directory is made."""
+    """Sixteen rows and more, none of them blocking; not even the runs directory is made."""
     before = tree(tmp_path)
     rows = run_preflight(inputs(tmp_path))
 
@@ -62,6 +62,7 @@ def test_a_campaign_in_good_order_may_start_and_nothing_is_changed(tmp_path: Pat
         "disk",
         "memory",
         "open files",
+        "ports",
         "clock",
         "clock changes",
         "power",
@@ -139,6 +140,64 @@ def test_only_writing_operations_are_probed_by_head(tmp_path: Path) -> None:
     assert row(rows, "target").state is CheckState.OK
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "{name: look, path: '/items/${random:1-9}'}",
+        "{name: look, path: /items, headers: {X: '${uuid}'}}",
+        "{name: look, path: '/socket/${uuid}', websocket: {message: hello}}",
+    ],
+)
+def test_what_only_a_session_could_ask_is_probed_by_head(tmp_path: Path, operation: str) -> None:
+    """A path with a placeholder, a header with one: nothing of a session is known yet."""
+    asked: list[ProbeRequest] = []
+
+    def probe(_target: PinnedTarget, request: ProbeRequest) -> ProbeAnswered:
+        asked.append(request)
+        return ProbeAnswered(status=404, server="")
+
+    campaign = PlannedCampaign(plan=plan(f"{TARGET}scenario: [{operation}]\n"), night=default_night())
+    rows = run_preflight(inputs(tmp_path, campaign=campaign, probe=probe))
+
+    assert [(request.method, request.path) for request in asked] == [("HEAD", "/")]
+    assert row(rows, "target").state is CheckState.OK
+
+
+@pytest.mark.parametrize(("status", "state"), [(101, CheckState.OK), (200, CheckState.WARN), (404, CheckState.WARN)])
+def test_a_plan_of_messages_alone_is_probed_by_opening_a_websocket(
+    tmp_path: Path, status: int, state: CheckState
+) -> None:
+    """Some servers answer nothing else; one that does not switch over is named."""
+    asked: list[ProbeRequest] = []
+
+    def probe(_target: PinnedTarget, request: ProbeRequest) -> ProbeAnswered:
+        asked.append(request)
+        return ProbeAnswered(status=status, server="")
+
+    operation = "{name: ask, path: /socket, websocket: {message: hello, subprotocols: [v2]}}"
+    campaign = PlannedCampaign(plan=plan(f"{TARGET}scenario: [{operation}]\n"), night=default_night())
+    rows = run_preflight(inputs(tmp_path, campaign=campaign, probe=probe))
+
+    (request,) = asked
+    assert (request.method, request.path, request.websocket, request.subprotocols) == ("GET", "/socket", True, ("v2",))
+    assert row(rows, "target").state is state
+
+
+def test_an_operation_that_the_tags_leave_out_is_not_probed(tmp_path: Path) -> None:
+    """It is no part of the load."""
+    asked: list[str] = []
+
+    def probe(_target: PinnedTarget, request: ProbeRequest) -> ProbeAnswered:
+        asked.append(request.path)
+        return ProbeAnswered(status=200, server="")
+
+    text = TARGET + "tags: {exclude: slow}\nscenario: [{name: a, path: /a, tags: slow}, {name: b, path: /b}]\n"
+    campaign = PlannedCampaign(plan=plan(text), night=default_night())
+    run_preflight(inputs(tmp_path, campaign=campaign, probe=probe))
+
+    assert asked == ["/b"]
+
+
 def test_a_dead_target_and_a_missing_secret_block(tmp_path: Path) -> None:
     """Without the secret nobody is asked at all."""
 
@@ -163,7 +222,7 @@ def test_a_check_that_breaks_is_a_row_of_its_own(tmp_path: Path) -> None:
     assert row(rows, "target").state is CheckState.UNKNOWN
     assert "boom" in row(rows, "target").detail
     assert not may_start(rows)
-    assert len(rows) == 16
+    assert len(rows) == 17
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling"])

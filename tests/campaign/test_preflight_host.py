@@ -18,10 +18,14 @@ from campaign.preflight_host import (
     check_disk,
     check_files,
     check_memory,
+    check_ports,
     check_power,
     check_sensors,
     check_sqlite,
+    connections_max,
+    connections_per_s_max,
     forecast_bytes,
+    memory_forecast_bytes,
 )
 from tests.support.plans import TARGET, plan
 from tests.support.preflight import GB, NOW_UTC_S, default_night, view
@@ -82,6 +86,35 @@ def test_every_connection_needs_a_descriptor(spare: int, state: CheckState) -> N
     needs = dataclasses.replace(NEEDS_OF_NO_PLAN, connections_per_worker=100)
 
     assert check_files(view(files_max=100 + FILES_PER_PROCESS + spare), needs).state is state
+
+
+@pytest.mark.parametrize(
+    ("connections", "sessions_per_s", "state"),
+    [
+        (28_232, 0.0, CheckState.OK),
+        (28_233, 0.0, CheckState.FAIL),
+        (232, 466.0, CheckState.OK),
+        (232, 467.0, CheckState.WARN),  # 28,020 closed ones rest for a minute
+    ],
+)
+def test_every_connection_needs_a_port_and_closed_ones_keep_theirs(
+    connections: int, sessions_per_s: float, state: CheckState
+) -> None:
+    """Too many at once cannot be; too many closed ones may be."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, connections=connections, connections_per_s=sessions_per_s)
+    found = check_ports(view(ports=28_232), needs)
+
+    assert found.state is state
+    assert "28232 local ports" in found.detail
+
+
+def test_a_search_counts_among_the_connections_and_an_engine_has_its_own_size() -> None:
+    """The default night's largest load is its search; wire needs less than httpx for it."""
+    night = default_night()
+
+    assert connections_max(night) == 500
+    assert connections_per_s_max(night) == 15 * 8.0 / 150
+    assert memory_forecast_bytes(night, "httpx") - memory_forecast_bytes(night, "wire") == 500 * (480 << 10)
 
 
 @pytest.mark.parametrize(("offset_s", "state"), [(-1.0, CheckState.FAIL), (0.0, CheckState.OK)])

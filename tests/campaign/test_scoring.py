@@ -7,9 +7,10 @@ import pytest
 from baseline_metrics.baseline_collector import IdleSummary
 from baseline_metrics.health import Health, KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Reading, Sample
-from campaign.events import Criteria
-from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, load_health, mean_of
+from campaign.events import Criteria, GeneratorInvalid, GeneratorUnknown, GeneratorValid
+from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, generator_of, load_health, mean_of
 from monitoring_logs.records import LoadFacts
+from results_summary.generator import Excess, GeneratorLimit, GeneratorSecond
 from safety_monitoring.limits import default_limits
 from tests.support.orders import night_order, phase_order
 
@@ -219,3 +220,30 @@ def test_a_dead_target_cannot_have_a_good_baseline() -> None:
     assert value_of(record.health) <= 60.0
     assert record.phases_allowed == 0
     assert record.success_percent == Sample(value=0.0)
+
+
+def fared(*saturated: int, seconds: int = 20) -> list[GeneratorSecond]:
+    """So many seconds of a generator that was at its limit in some of them."""
+    busy = (Excess(limit=GeneratorLimit.CPU, value=0.97),)
+    return [
+        GeneratorSecond(second=number, excesses=busy if number in saturated else (), readable=True)
+        for number in range(seconds)
+    ]
+
+
+def test_a_generator_that_kept_up_is_valid() -> None:
+    """At most a tenth of the seconds at a limit is a hiccup."""
+    assert generator_of(fared(3, 4), planned_s=20.0, ran_s=20.4) == GeneratorValid()
+
+
+def test_a_generator_at_its_limit_for_more_than_a_tenth_is_invalid() -> None:
+    """Three of twenty seconds; the reason names the limit."""
+    state = generator_of(fared(3, 4, 5), planned_s=20.0, ran_s=20.4)
+    assert isinstance(state, GeneratorInvalid)
+    assert "CPU" in state.reason
+
+
+@pytest.mark.parametrize(("seconds", "planned_s"), [(17, 20.0), (0, 20.0), (0, 0.5)])
+def test_a_generator_that_was_not_seen_is_unknown(seconds: int, planned_s: float) -> None:
+    """Missing seconds may have been busy ones; a load without a whole second shows nothing."""
+    assert isinstance(generator_of(fared(seconds=seconds), planned_s=planned_s, ran_s=planned_s), GeneratorUnknown)

@@ -5,7 +5,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +23,20 @@ from campaign.target_probe import (
     http_probe,
 )
 from stress_scenarios.load_plan import HeaderField
+from tests.stress_scenarios.websocket_servers import EchoServer, echo_server, mosquitto_server
 
+HANG_S = 30.0
+LEFT_S_MAX = 10.0
+
+SOCKET = ProbeRequest(method="GET", path="/echo", headers=(), ca_file="", websocket=True)
 REQUEST = ProbeRequest(method="GET", path="/shop?q=1", headers=(HeaderField(name="X-Token", value="abc"),), ca_file="")
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EchoServer]:
+    """Run a WebSocket server; its counts go on."""
+    with echo_server(tmp_path_factory.mktemp("echo")) as server:
+        yield server
 
 
 def pinned(port: int, scheme: str = "http") -> PinnedTarget:
@@ -181,3 +195,91 @@ def test_tls_to_a_plain_server_is_said() -> None:
     assert isinstance(failed, ProbeFailed)
     assert "TLS failed" in failed.reason
     assert "http://" in failed.remedy
+
+
+def test_a_websocket_is_asked_to_open_with_its_subprotocols() -> None:
+    """As the load would open it; that the server switches over is answer enough."""
+    heads: list[bytes] = []
+
+    def switch(connection: socket.socket) -> None:
+        heads.append(connection.recv(4096))
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+
+    request = ProbeRequest(
+        method="GET", path="/socket", headers=(), ca_file="", websocket=True, subprotocols=("v2", "v1")
+    )
+    with serving(switch) as port:
+        answer = http_probe(pinned(port), request)
+
+    assert answer == ProbeAnswered(status=101, server="")
+    (head,) = heads
+    assert head.startswith(b"GET /socket HTTP/1.1\r\n")
+    for line in (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Protocol: v2, v1"):
+        assert line in head.split(b"\r\n")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("path", "status"), [("/echo", 101), ("/nowhere", 404), ("/moved", 302)])
+def test_a_real_websocket_server_opens_or_says_why_not(echo: EchoServer, path: str, status: int) -> None:
+    """It counts one handshake, hears the probe's name, and sees no message."""
+    before = echo.seen()
+    answer = http_probe(pinned(echo.port), replace(SOCKET, path=path))
+    after = echo.seen()
+
+    assert isinstance(answer, ProbeAnswered)
+    assert answer.status == status
+    assert after["asked"][len(before["asked"]) :] == [path]
+    assert after["agents"][-1] == USER_AGENT
+    assert after["received"] == before["received"]
+
+
+@pytest.mark.process
+def test_a_real_websocket_server_is_left_at_once(echo: EchoServer) -> None:
+    """A WebSocket that the preflight opened does not stay open."""
+    assert isinstance(http_probe(pinned(echo.port), SOCKET), ProbeAnswered)
+    deadline_mono_s = time.monotonic() + LEFT_S_MAX
+    while echo.seen()["open"]:
+        assert time.monotonic() < deadline_mono_s
+        time.sleep(0.02)
+
+
+@pytest.mark.process
+def test_a_broker_accepts_the_subprotocol_that_it_knows(tmp_path: Path) -> None:
+    """Mosquitto, with and without the name of its own protocol; that no message passes is for the load to find out."""
+    with mosquitto_server(tmp_path) as server:
+        for offered in (("mqtt",), ()):
+            answer = http_probe(pinned(server.port), replace(SOCKET, path="/mqtt", subprotocols=offered))
+            assert isinstance(answer, ProbeAnswered)
+            assert answer.status == 101
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x81\x05hello", b"", b"101 Switching\r\n\r\n"])
+def test_who_answers_a_handshake_with_something_else_is_named_so(answer: bytes) -> None:
+    """Another protocol, a frame without a handshake, a closed connection."""
+
+    def reply(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with serving(reply) as port:
+        failed = http_probe(pinned(port), SOCKET)
+
+    assert isinstance(failed, ProbeFailed)
+    assert "not in HTTP" in failed.reason
+
+
+@pytest.mark.process
+def test_a_handshake_that_is_never_answered_takes_two_seconds() -> None:
+    """As for a request."""
+    stop = threading.Event()
+    with serving(lambda _: ignore(stop)) as port:
+        failed = http_probe(pinned(port), SOCKET)
+        stop.set()
+
+    assert isinstance(failed, ProbeFailed)
+    assert "did not answer within 2 s" in failed.reason
+
+
+def ignore(stop: threading.Event) -> None:
+    """Hold a connection without a word."""
+    stop.wait(HANG_S)

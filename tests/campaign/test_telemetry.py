@@ -1,5 +1,6 @@
 """Merging workers' windows: seconds, minutes and errors are sums, and percentiles are never averaged."""
 
+import dataclasses
 import random
 
 import pytest
@@ -284,7 +285,7 @@ def test_the_peak_of_connections_is_the_most_open_at_once() -> None:
     merged = telemetry()
     for worker in (0, 1):
         merged.add(window(0, worker=worker))
-    assert merged.connections_peak == 4
+    assert merged.told.connections_peak == 4
 
 
 def test_nothing_is_counted_twice_or_lost_in_any_order_of_arrival() -> None:
@@ -298,3 +299,85 @@ def test_nothing_is_counted_twice_or_lost_in_any_order_of_arrival() -> None:
     assert all(item.succeeded == 6 for item in seconds_of(found))
     assert [item.minute for item in minutes_of(found)] == [0, 1, 2]
     assert sum(item.succeeded for item in minutes_of(found)) == merged.total.succeeded == 130 * 6
+
+
+def generator_window(second: int, worker: int) -> WindowReport:
+    """A window with figures of the generator that differ by worker and second."""
+    factor = worker + 1
+    return dataclasses.replace(
+        window(second, worker=worker),
+        operations_due=10 * (second + 1) * factor,
+        operations_started=9 * (second + 1) * factor,
+        operations_dropped=(second + 1) * factor,
+        cpu_s=0.2 * factor,
+        schedule_lag=packed(0.001 * factor),
+        in_flight_s=1.5 * factor,
+        service_s_sum=1.4 * factor,
+        gc_pause_s_sum=0.01 * factor,
+        gc_pause_s_max=0.004 * factor,
+        descriptors_open=10 * factor,
+        descriptors_max=1000,
+        ports_used=200,
+        ports_max=20_000 // factor,
+        bytes_sent=100 * factor,
+        messages_sent=5 * factor,
+        messages_received=4 * factor,
+        reconnects=factor,
+    )
+
+
+def test_the_generators_figures_are_sums_or_those_of_the_worst_worker() -> None:
+    """Work is added, lateness is merged, what one worker can run out of is the worst one's."""
+    merged = telemetry()
+    merged.add(generator_window(0, 0))
+    (second,) = seconds_of(merged.add(generator_window(0, 1)))
+    assert second.workers == 2
+    assert (second.operations_due, second.operations_started, second.operations_dropped) == (30, 27, 3)
+    assert (second.generator_cpu_s, second.generator_cpu_s_max) == pytest.approx((0.6, 0.4))
+    assert Histogram.decode(second.schedule_lag) == Histogram.decode(packed(0.001, 0.002))
+    assert (second.in_flight_s, second.service_s_sum) == pytest.approx((4.5, 4.2))
+    assert (second.gc_pause_s_sum, second.gc_pause_s_max) == pytest.approx((0.03, 0.008))
+    assert (second.descriptors_share_max, second.ports_share_max) == pytest.approx((0.02, 0.02))
+    assert (second.bytes_sent, second.messages_sent, second.messages_received, second.reconnects) == (300, 15, 12, 3)
+
+
+def test_limits_that_a_worker_does_not_tell_are_no_share() -> None:
+    """Without the limit there is nothing to be close to."""
+    merged = telemetry(workers=1)
+    (second,) = seconds_of(merged.add(dataclasses.replace(window(0), descriptors_open=900, ports_used=900)))
+    assert (second.descriptors_share_max, second.ports_share_max) == (0.0, 0.0)
+
+
+def test_a_missing_window_does_not_take_back_what_was_counted_before() -> None:
+    """Counts from the segment's start never fall: a worker that is not heard of in a second keeps its last ones."""
+    merged = telemetry()
+    merged.add(generator_window(0, 0))
+    merged.add(generator_window(0, 1))
+    merged.add(generator_window(1, 0))
+    first, second = seconds_of(merged.add(generator_window(5, 0)))[0:1] + seconds_of(merged.finish())[0:1]
+    assert (first.second, first.workers) == (1, 1)
+    assert (first.operations_due, first.operations_dropped) == (20 + 20, 2 + 2)
+    assert (second.second, second.operations_due) == (5, 60 + 20)
+
+
+def test_what_windows_told_is_known_for_a_load_that_was_ended_by_force() -> None:
+    """Bytes, messages and reconnects of all windows, late ones too."""
+    merged = telemetry()
+    for second in range(5):
+        merged.add(generator_window(second, 0))
+    merged.add(generator_window(0, 1))
+    told = merged.told
+    assert (told.bytes_sent, told.messages_sent, told.messages_received, told.reconnects) == (700, 35, 28, 7)
+
+
+def test_how_the_generator_fared_is_kept_for_every_second() -> None:
+    """A busy worker is seen; a second that lacks a worker may hide one."""
+    merged = telemetry()
+    for worker in (0, 1):
+        merged.add(dataclasses.replace(window(0, worker=worker), cpu_s=0.95 * worker))
+    merged.add(window(1, worker=0))
+    merged.finish()
+    assert [(item.second, item.is_saturated, item.is_clear) for item in merged.generator] == [
+        (0, True, False),
+        (1, False, False),
+    ]

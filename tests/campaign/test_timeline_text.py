@@ -35,6 +35,34 @@ def test_every_stretch_has_its_local_time_and_its_load() -> None:
     assert any(line.startswith("  yes warmup, success, response, achieved:") for line in lines)
 
 
+def test_open_loads_searches_and_loads_without_a_pace_are_shown_as_they_are() -> None:
+    """With their rates; what the target decides is at least so much."""
+    phase = "duration: 10min, connections: 4, operations: 5, level"
+    text = (
+        "target: {url: http://127.0.0.1:8080}\n"
+        "levels: {full: {pace: unpaced, success: 90, response: 1s}, slow: {think: 3s, success: 90, response: 1s}}\n"
+        "phases:\n"
+        f"  - {{name: steady, {phase}: low, arrivals: {{rate: 20}}, search: {{max: 800}}}}\n"
+        f"  - {{name: steep, {phase}: low, arrivals: {{ramp: {{from: 1000, to: 20000}}}}}}\n"
+        f"  - {{name: waves, {phase}: low, arrivals: {{sine: {{mean: 20, amplitude: 5, period: 1min}}}}}}\n"
+        f"  - {{name: flat_out, {phase}: full}}\n"
+        f"  - {{name: thoughtful, {phase}: slow}}\n"
+    )
+    lines = shown(text, compress_to_s=900.0).splitlines()
+
+    def after(name: str) -> str:
+        (line,) = [line for line in lines if f"  {name} " in line and line[:2].isdigit()]
+        return " ".join(line.partition(name)[2].split())
+
+    assert after("steady").startswith("arrivals 20/s ")
+    assert after("search of the highest") == "5 to 800/s"
+    assert after("steep").startswith("1000-20000/s ")
+    assert after("waves").startswith("arrivals 15-25/s ")
+    assert after("flat_out").startswith("4 x unpaced >= ")
+    assert after("thoughtful").startswith("4 x think 3 s >= ")
+    assert max(map(len, lines)) <= 80
+
+
 def test_lines_fit_the_terminal() -> None:
     """Eighty columns, and sixty for sentences."""
     assert max(map(len, shown().splitlines())) <= 80

@@ -64,7 +64,7 @@ def _looked_at(
 ) -> tuple[PlannedCampaign | NoPlan, PinnedTarget | TargetRefused | NoTarget]:
     match loaded:
         case LoadedPlan(plan=found):
-            night = preparation.fit(found, request)
+            night = preparation.fit(loaded, request)
             return PlannedCampaign(plan=found, night=night), preparation.look_up(found)
         case NoTargetGiven():
             return NoPlan(reason=NO_PLAN_REASON, remedy=NO_PLAN_REMEDY), NoTarget()
@@ -86,7 +86,7 @@ def plan(*, origin: bool, **night: Any) -> int:
     if origin:
         say(resolved_yaml(loaded.plan, loaded.origins))
         return Exit.DONE
-    planned = preparation.fitted(loaded.plan, request)
+    planned = preparation.fitted(loaded, request)
     if manner().json:
         segments: Json = to_json_value(planned.segments)
         emit(

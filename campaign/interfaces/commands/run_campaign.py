@@ -103,7 +103,7 @@ def _ready(request: NightRequest, demo: Demo | NoDemo) -> tuple[LoadedPlan, Pinn
     """Everything that a start needs; refuses when something is missing."""
     loaded = preparation.required(preparation.load(request, demo_url=demo.url))
     target = preparation.pinned(loaded.plan)
-    planned = preparation.fitted(loaded.plan, request)
+    planned = preparation.fitted(loaded, request)
     require_ready(check_rows(request, PlannedCampaign(plan=loaded.plan, night=planned), target))
     return loaded, target, planned
 
@@ -141,6 +141,7 @@ def _launch(
             runs_dir=request.runs_dir,
             state_dir=state_dir,
             options=options,
+            inputs=loaded.inputs,
         )
     except (LaunchError, RunDirectoryError) as error:
         refuse(str(error), exit_code=Exit.REFUSED)

@@ -79,6 +79,7 @@ def _lines(campaign: RunningCampaign, *, now_mono_s: float) -> str:
             left = wording.short_duration(wording.night_left_s(seen, now_mono_s=now_mono_s))
             lines += [
                 f"  state     {wording.STATE_WORDS.get(seen.state, seen.state)}{where}",
+                *([f"  paused    {paused}"] if (paused := wording.pause_text(seen)) else []),
                 f"  time      {left} left, window ends {wording.end_time(seen.window_end_utc_s, seen.zone)}",
                 f"  health    {wording.score_text(seen.health)}",
                 f"  rate      {wording.reading_text(seen.rate_per_s, decimals=1, unit='/s')}",
