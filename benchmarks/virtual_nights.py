@@ -25,10 +25,10 @@ from benchmarks.evidence import (
     write_evidence,
 )
 from campaign.machine import TABLE
+from campaign.machine import Table as MachineTable
 from campaign.machine_guards import always
 from campaign.night import State
 from campaign.simulate import SimulationSummary, simulate_nights
-from campaign.simulate import Table as MachineTable
 
 NAME = "virtual-nights"
 NIGHTS = 10_000
