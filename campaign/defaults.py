@@ -61,6 +61,10 @@ the answer to "how much" must not be "at least that"."""
 ANCHOR_OPERATIONS_PER_S = 1.0
 """The anchor's pace, of one connection, where the first phase has none: the catalogue's lightest."""
 
+_ANCHOR_PACE_MIN = 0.001
+_ANCHOR_PACE_MAX = 1000.0
+"""What a plan may write. An anchor of the first phase's rate stays within it, however high or low that is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSize:
@@ -178,7 +182,7 @@ def _load_of_arrivals(phase: dict[str, PlanValue]) -> dict[str, PlanValue]:
     if not isinstance(connections, int) or connections < 1 or per_s <= 0:
         return {}
     used = min(connections, max(1, math.ceil(per_s)))
-    return {"connections": used, "pace": round(per_s / used, 3)}
+    return {"connections": used, "pace": min(max(round(per_s / used, 3), _ANCHOR_PACE_MIN), _ANCHOR_PACE_MAX)}
 
 
 def _mean_rate(arrivals: ArrivalsPart, load_s: float) -> float:

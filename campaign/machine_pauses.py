@@ -74,8 +74,8 @@ def stand_by(night: Night, event: Event) -> Step:
 
 
 def _held(night: Night, event: Event) -> Night:
-    left_s = max(0.0, night.end_by_mono_s - event.at_mono_s)
-    after = blocks.enter(night, event, State.HELD, deadline_s=min(numbers.HELD_S_MAX, left_s))
+    left_s = min(numbers.HELD_S_MAX - night.held_s, night.end_by_mono_s - event.at_mono_s)
+    after = blocks.enter(night, event, State.HELD, deadline_s=max(0.0, left_s))
     return dataclasses.replace(after, held=True)
 
 

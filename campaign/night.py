@@ -102,9 +102,9 @@ HOLD_SHARE_MIN = 0.5
 """A phase that is late runs shortened down to this share of its planned hold; below it, it is NOT_REACHED."""
 
 HELD_S_MAX = 3600.0
-"""A person's pause of a load under way. Longer, and the two parts are not one measurement any more (the host's other work
-has changed); workers and their connections are not kept for ever either. Without load a pause may last to the window's end:
-waiting harms nobody, and load does not come back by itself while somebody relies on the pause."""
+"""A person's pauses of one load under way, in all. Longer, and its parts are not one measurement any more (the host's other
+work has changed); workers and their connections are not kept for ever either. Without load a pause may last to the
+window's end: waiting harms nobody, and load does not come back by itself while somebody relies on the pause."""
 
 HELD_LAG_S_MAX = 1.0
 """Workers freeze and continue when the word reaches them, so a load that was paused may end by its own clock this much

@@ -23,6 +23,7 @@ def relation_problems(plan: Plan) -> tuple[PathProblem, ...]:
         *_tag_problems(plan),
         *_template_problems(plan),
         *_unused_problems(plan),
+        *_shape_problems(plan),
     )
 
 
@@ -166,3 +167,21 @@ def _unused_problems(plan: Plan) -> Iterator[PathProblem]:
         if not any(name.startswith(f"{feeder}.") for name in named):
             text = f'is used by no operation: write "${{{feeder}.COLUMN}}" in a path, header or body, or leave it out'
             yield PathProblem(path=("feeders", feeder), text=text)
+
+
+def _shape_problems(plan: Plan) -> Iterator[PathProblem]:
+    """A shape is scaled with its phase, so what lies behind its end never comes."""
+    for index, phase in enumerate(plan.phases):
+        shapes = phase.arrivals
+        if shapes is None:
+            continue
+        path = ("phases", index, "arrivals")
+        if shapes.spike is not None and shapes.spike.at_s >= phase.duration_s:
+            text = "is not before the phase's end: write less than its duration"
+            yield PathProblem(path=(*path, "spike", "at"), text=text)
+        if shapes.step is not None and shapes.step.every_s >= phase.duration_s:
+            text = "is as long as the phase, which has one step only: write less than its duration"
+            yield PathProblem(path=(*path, "step", "every"), text=text)
+        if shapes.ramp is not None and shapes.ramp.over_s is not None and shapes.ramp.over_s > phase.duration_s:
+            text = "is longer than the phase: write at most its duration"
+            yield PathProblem(path=(*path, "ramp", "over"), text=text)

@@ -105,6 +105,8 @@ class ThinkPart(PlanPart):
     @model_validator(mode="before")
     @classmethod
     def _one_length(cls, value: object) -> object:
+        if isinstance(value, int | float):
+            raise ValueError(f'{shown(value)} has no unit; write "{value}s", or a mapping of min and max')  # noqa: TRY004 - pydantic reports ValueError
         if not isinstance(value, str):
             return value
         if parse_duration_s(value) > THINK_S_MAX:

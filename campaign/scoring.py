@@ -37,7 +37,7 @@ def load_health(measurement: LoadMeasurement, order: NightOrder) -> Health:
     done = facts.operations_succeeded + facts.operations_failed
     return running_health(
         GoldenSignals(
-            response_s=measurement.response_s_mean,
+            response_s=_response_s(measurement),
             response_s_slo=order.response_s_slo,
             response_s_limit=order.response_s_limit,
             error_percent=_share_percent(facts.operations_failed, done, "no operation has ended"),
@@ -125,6 +125,14 @@ def mean_of(samples: Sequence[HostSample], sensor: str) -> Reading:
     if not values or len(values) < COVERAGE_MIN * len(samples):
         return Gap(reason=GapReason.ABSENT, detail=f"{sensor}: {len(values)} of {len(samples)} readings")
     return mean(values)
+
+
+def _response_s(measurement: LoadMeasurement) -> Reading:
+    """Only successes have a response time; where all have failed, that is what a person needs to read."""
+    facts = measurement.facts
+    if isinstance(measurement.response_s_mean, Gap) and facts.operations_failed > 0 == facts.operations_succeeded:
+        return Gap(reason=GapReason.ABSENT, detail=f"none of {facts.operations_failed} operations succeeded")
+    return measurement.response_s_mean
 
 
 def _limit_percent(limits: Limits, resource: Resource) -> float:

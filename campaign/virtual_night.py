@@ -75,6 +75,9 @@ TURN_S = 0.25
 STALE_CHANCE = 0.3
 """How often a message of a load that was given up arrives all the same."""
 
+TOO_LATE_CHANCE = 0.3
+"""How often a worker of a load that is being taken away says or does something before it is gone."""
+
 CONFUSED_CHANCES = (0.0, 0.0, 0.5)
 """One night in three has somebody who speaks out of turn: per step of a load, an answer comes that nobody waits for."""
 
@@ -192,16 +195,16 @@ class VirtualNight:
         when = self._rng.uniform(0.0, self._rng.choice((self._order.window_s, self._order.window_s, EARLY_S)))
         kind = self._rng.random()
         at = self._at(when)
-        if kind < 0.06:
+        if kind < 0.12:
             self._plan(when, StopRequested(at_mono_s=at, detail="SIGTERM"))
             if self._rng.random() < 0.5:
                 again = when + self._rng.uniform(0.0, 3.0)
                 self._plan(again, EmergencyStopped(at_mono_s=self._at(again), detail="second Ctrl-C"))
-        elif kind < 0.12:
+        elif kind < 0.17:
             self._plan(when, EmergencyStopped(at_mono_s=at, detail="STOP file"))
-        elif kind < 0.16:
+        elif kind < 0.21:
             self._plan(when, GuardianLost(at_mono_s=at, detail="pipe closed"))
-        elif kind < 0.19:
+        elif kind < 0.24:
             self._plan(when, RunnerFault(at_mono_s=at, detail="recorder failed"))
         for _ in range(self._rng.choice((0, 0, 0, 1, 2))):
             self._person_pauses(self._rng.uniform(0.0, self._rng.choice((self._order.window_s, EARLY_S))))
@@ -246,12 +249,12 @@ class VirtualNight:
                 delay = 0.1 if self._rng.random() < 0.98 else 60.0
                 self._zero(delay)
                 self._confuse(within_s=delay)
-                if self._chance():
+                if self._rng.random() < TOO_LATE_CHANCE:
                     self._too_late(delay)
             case ScoreLoad():
                 self._score(command)
                 self._confuse(within_s=SCORED_S)
-                if self._chance(0.1):
+                if self._chance(0.5):
                     self._plan(SCORED_S / 2, LoadZero(at_mono_s=self._at(SCORED_S / 2)))
             case AskReturn():
                 self._let_return()

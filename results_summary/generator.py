@@ -42,8 +42,9 @@ HICCUP_LOAD_S_MIN = 5
 """From this many seconds on, one second is excused whatever its share: a single stall of the host must not make every load
 of less than ten seconds invalid. In a shorter load one second is too much of it."""
 
-_CLIENT_CLASS = "client"
-"""ErrorClass of failures that our own side made, by its word in the record."""
+_OUR_CLASSES = frozenset({"client", "scenario"})
+"""ErrorClass of failures that our own side made, by its word in the record: what could not be sent, and what the scenario
+itself got wrong (code that raised, a variable without a value, a feeder run dry). Neither says anything about the target."""
 
 
 class GeneratorLimit(Enum):
@@ -146,7 +147,7 @@ def seconds_excused(due: int) -> int:
 
 def is_ours(error_class: str) -> bool:
     """Whether a failure of this class was made by our own side."""
-    return error_class == _CLIENT_CLASS
+    return error_class in _OUR_CLASSES
 
 
 def whole_seconds_due(*, planned_s: float, ran_s: float) -> int:

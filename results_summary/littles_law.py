@@ -143,7 +143,9 @@ def flow_check(seconds: Iterable[FlowSecond], *, due: int, abandoned: int, servi
 
 
 def _stretches(due: int) -> list[tuple[int, int]]:
-    """Minutes; the last one is up to half a minute longer, or a load shorter than that as a whole."""
+    """Minutes; the last one is up to half a minute longer, or a load shorter than that as a whole. None of less than 1 s."""
+    if due <= 0:
+        return []
     starts = list(range(0, due, MINUTE_S))
     if len(starts) > 1 and due - starts[-1] < STRETCH_S_MIN:
         starts.pop()

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from io import BufferedReader
 from itertools import islice
 from operator import le
-from pathlib import Path
 
 from stress_scenarios.load_plan import Arrivals, LoadOrder, ReplayRate
+from stress_scenarios.plain_file import open_plain
 
 REPLAY_ROWS_MAX = 10_000_000
 """Times of one replay: a whole night at 300 a second, or 5 minutes at 30,000. 80 MB in memory; some seconds to read, during
@@ -65,7 +65,7 @@ def read_replay(path: str, sha256: str) -> Sequence[float]:
 @contextmanager
 def _opened(path: str) -> Iterator[BufferedReader]:
     try:
-        with Path(path).open("rb") as file:
+        with open_plain(path) as file:
             if os.fstat(file.fileno()).st_size > REPLAY_BYTES_MAX:
                 raise ReplayError(f"{path} has more than {REPLAY_BYTES_MAX} bytes; cut it")
             yield file

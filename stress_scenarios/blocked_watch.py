@@ -82,6 +82,12 @@ class running_code_of:  # noqa: N801 - it reads like the function that it would 
         _running_code.reset(self._token)
 
 
+mark_running_code = _running_code.set
+"""running_code_of for a path so often gone that the two calls of a with statement count; unmark_running_code ends it."""
+
+unmark_running_code = _running_code.reset
+
+
 def code_runs_for() -> object:
     """Whose scenario code is running: what running_code_of was given, or NOBODYS_CODE."""
     return _running_code.get()

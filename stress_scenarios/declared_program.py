@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from stress_scenarios.blocked_watch import WATCH
 from stress_scenarios.engines.engine import Engine
 from stress_scenarios.feeder_turns import Dry, FeederTurns
-from stress_scenarios.load_plan import NO_THINK, ErrorClass, LoadOrder, Paced, Stage
+from stress_scenarios.load_plan import ErrorClass, LoadOrder, Paced, Stage
 from stress_scenarios.ready_operation import ReadyOperation
 from stress_scenarios.scenario import Failed, ScenarioError, bounded_message, choice_cycle, cycle_offset
 from stress_scenarios.session_program import Starts
@@ -85,14 +85,13 @@ class DeclaredProgram:
 
     async def _perform_all(self, starts: Starts, session: UserSession) -> None:
         for operation in self._plan():
-            await starts.next()
             performed = await session.perform(operation, starts)
             if not performed.was_sent:
                 await pause_unsent(self._programs.order, starts)
-            if operation.spec.stage is Stage.SETUP and isinstance(performed.judgement, Failed):
+            if isinstance(performed.judgement, Failed) and operation.spec.stage is Stage.SETUP:
                 return
-            think = operation.spec.think
-            if think != NO_THINK:
+            if operation.has_think_time:
+                think = operation.spec.think
                 await starts.think(session.values.draws.random.uniform(think.seconds_min, think.seconds_max))
         await starts.next()
 

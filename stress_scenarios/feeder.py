@@ -11,10 +11,10 @@ import json
 import os
 from array import array
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from stress_scenarios.json_path import json_text
 from stress_scenarios.load_plan import FeederFormat, FeederSpec
+from stress_scenarios.plain_file import open_plain
 from stress_scenarios.scenario import ScenarioError
 
 FEEDER_ROWS_MAX = 1_000_000
@@ -162,7 +162,7 @@ def read_feeder(spec: FeederSpec) -> FeederRows:
 
 def _content(path: str) -> bytes:
     try:
-        with Path(path).open("rb") as file:
+        with open_plain(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > FEEDER_BYTES_MAX:
                 raise FeederError(f"{path} has {size:,} bytes, a feeder at most {FEEDER_BYTES_MAX:,}")

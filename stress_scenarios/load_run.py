@@ -16,7 +16,7 @@ from stress_scenarios.arrival_replay import replayed_times
 from stress_scenarios.arrivals import ArrivalTimes
 from stress_scenarios.due_counts import DueByTarget, due_count
 from stress_scenarios.engines.engine import Engine
-from stress_scenarios.engines.wire_tally import DenseHistogram, OperationTally
+from stress_scenarios.engines.wire_tally import BUCKET_OF_US, TABLE_US, DenseHistogram, OperationTally
 from stress_scenarios.engines.wire_windows import InFlight, WireWindows
 from stress_scenarios.generator_gauges import NOT_READ, GeneratorGauges, GeneratorReading, other_ends_here
 from stress_scenarios.lease_watch import load_is_permitted
@@ -67,6 +67,7 @@ class LoadRun:
         self._send = send
         self._tallies = tuple(OperationTally(index, page) for index in range(len(order.operations)))
         self._lags = DenseHistogram()
+        self._punctual = 0  # starts without any lag since the last window
         self._make_program = PlainPrograms(order, engine) if isinstance(make_program, Unscripted) else make_program
         self._make_timer = make_timer
         self._replayed: Sequence[float] = replayed_times(order)
@@ -173,9 +174,19 @@ class LoadRun:
         if not self._started:
             self._first_start_mono_s = started_mono_s
         self._started += 1
-        self._tallies[operation].count_started()
-        self._lags.record(int(lag_s * _US_PER_S + 0.5) if lag_s > 0.0 else 0)
-        self._flights.change(int(started_mono_s * _US_PER_S), 1)
+        tally = self._tallies[operation]  # what follows is count_started, record and change, written out
+        tally.noted += 1
+        tally.started = started = tally.started + 1
+        tally.words[tally.word_started] = started
+        if lag_s > 0.0:
+            self._lags.record(int(lag_s * _US_PER_S + 0.5))
+        else:
+            self._punctual += 1
+        flights = self._flights
+        at_us = int(started_mono_s * _US_PER_S)
+        flights.area_us += flights.count * (at_us - flights.since_us)
+        flights.since_us = at_us
+        flights.count += 1
 
     def note_ended(
         self,
@@ -194,18 +205,34 @@ class LoadRun:
         tally = self._tallies[operation]
         if isinstance(judgement, Passed):
             self._succeeded += 1
-            tally.count_succeeded(
-                service_us=int(service_s * _US_PER_S + 0.5),
-                late_us=int(late_s * _US_PER_S + 0.5),
-                bytes_received=bytes_received,
-            )
+            service_us = int(service_s * _US_PER_S + 0.5)
+            late_us = int(late_s * _US_PER_S + 0.5) if late_s > 0.0 else 0
+            if late_us or service_us >= TABLE_US:
+                tally.count_succeeded(service_us=service_us, late_us=late_us, bytes_received=bytes_received)
+            else:  # count_succeeded, written out for nearly all
+                words, first = tally.words, tally.word_started
+                tally.succeeded = succeeded = tally.succeeded + 1
+                words[first + 1] = succeeded
+                tally.received = received = tally.received + bytes_received
+                words[first + 3] = received
+                prompt = tally.prompt
+                prompt.counts[BUCKET_OF_US[service_us]] += 1
+                prompt.sum_us += service_us
+                if service_us < prompt.min_us:  # noqa: PLR1730 - as in record
+                    prompt.min_us = service_us
+                if service_us > prompt.max_us:  # noqa: PLR1730 - as in record
+                    prompt.max_us = service_us
         else:
             self._failed += 1
             tally.count_failed(bytes_received=bytes_received)
             self._windows.record(
                 operation, judgement, response_s=late_s + service_s, service_s=service_s, bytes_received=0
             )
-        self._flights.change(int(ended_mono_s * _US_PER_S), -1)
+        flights = self._flights
+        at_us = int(ended_mono_s * _US_PER_S)
+        flights.area_us += flights.count * (at_us - flights.since_us)
+        flights.since_us = at_us
+        flights.count -= 1
 
     def note_dropped(self, operations: int) -> None:
         """Arrivals were given up."""
@@ -326,6 +353,8 @@ class LoadRun:
     def _report(self, report: Callable[..., None], now_mono_s: float) -> None:
         other_ends = other_ends_here(self.order.target, self._engine.connections.open)
         gauges = self._gauges(self._generator.read(now_mono_s, other_ends=other_ends))
+        self._lags.record_zeros(self._punctual)
+        self._punctual = 0
         report(self._tallies, self._lags, self._flights, now_mono_s, gauges)
 
     def _gauges(self, generator: GeneratorReading) -> LoadGauges:

@@ -277,7 +277,7 @@ def _generator_text(result: LoadResult) -> str:
     done = summary.succeeded + summary.failed
     cost = f"{1e6 * summary.cpu_s / done:.1f} us of CPU per operation" if done else "no operation has ended"
     lag = summary.schedule_lag.quantile(0.99)
-    late = f", starts late by at most {_duration_text(lag)} (p99)" if isinstance(lag, Sample) else ""
+    late = f", 99 % of starts late by at most {_duration_text(lag)}" if isinstance(lag, Sample) else ""
     return f"{summary.cpu_s:.2f} s of CPU, {cost}{late}"
 
 
@@ -286,6 +286,8 @@ def _duration_text(reading: Reading) -> str:
         case Sample(value=seconds):
             if seconds >= 1.0:
                 return f"{seconds:.2f} s"
+            if seconds >= 0.1:  # a column is as wide as this, and one space
+                return f"{seconds * 1000.0:.1f} ms"
             return f"{seconds * 1000.0:.2f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} us"
         case Gap():
             return "-"

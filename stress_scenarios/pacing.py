@@ -206,8 +206,10 @@ class UnpacedSchedule:
             return math.inf
         if self._ended_mono_s == -math.inf:
             return self._time.mono_s(self._first_s)
-        pause_s = (self._ended_mono_s - self._started_mono_s) * (1.0 / share - 1.0)
-        return max(now_mono_s, self._ended_mono_s + pause_s)
+        free_s = self._ended_mono_s
+        if share < 1.0:
+            free_s += (free_s - self._started_mono_s) * (1.0 / share - 1.0)
+        return now_mono_s if now_mono_s > free_s else free_s  # noqa: FURB136 - max() takes five times as long
 
     def note_operation(self, *, started_mono_s: float, ended_mono_s: float) -> None:
         """An operation has ended."""

@@ -12,6 +12,7 @@ from stress_scenarios.engines.engine import Engine
 from stress_scenarios.feeder_turns import FeederTurns
 from stress_scenarios.load_plan import ErrorClass, LoadOrder, Stage
 from stress_scenarios.memory_limit import MemoryLimit
+from stress_scenarios.operation_account import Settlements
 from stress_scenarios.python_scenario import ScenarioFunction
 from stress_scenarios.ready_operation import ReadyOperation
 from stress_scenarios.scenario import Failed, ScenarioError, bounded_message
@@ -60,6 +61,7 @@ class PythonPrograms:
         self.function = function
         self.memory = memory
         self.errors = ScenarioErrors(function)
+        self.settlements = Settlements()
         install_task_factory(asyncio.get_running_loop())
 
     def __call__(self, connection: int) -> "PythonProgram":
@@ -94,6 +96,7 @@ class PythonProgram:
             feeders=self._programs.feeders,
             session=user_session,
             starts=starts,
+            settlements=self._programs.settlements,
         )
         try:
             await self._run(session, starts)

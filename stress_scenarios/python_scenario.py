@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from baseline_metrics.redaction import redact
 from stress_scenarios.load_plan import PythonScenario
+from stress_scenarios.plain_file import open_plain
 from stress_scenarios.scenario import ScenarioError, bounded_message
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def sha256_of_code(path: str) -> str:
 
 def _source(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             source = file.read(CODE_BYTES_MAX + 1)
     except OSError as error:
         raise PythonScenarioError(

@@ -14,6 +14,7 @@ from stress_scenarios.extraction import Extracted, compile_extraction
 from stress_scenarios.guarded_regex import PatternError
 from stress_scenarios.json_path import JsonPathError, compile_json_path
 from stress_scenarios.load_plan import (
+    NO_THINK,
     ErrorClass,
     HttpRequest,
     LatencyCheck,
@@ -89,13 +90,15 @@ class ReadyOperation:
         self.kept_requests: dict[tuple[str, str], ReadyRequest] = {}
         """By method and path, for scenario_session, which bounds it."""
         self._url = target.url.rstrip("/")
-        self._as_it_is = is_sent_as_it_is(spec)
+        self.is_sent_as_it_is = is_sent_as_it_is(spec)
+        self.has_think_time = spec.think != NO_THINK
         self._checks = tuple(compile_check(check) for check in spec.checks)
         self._latency_checks = tuple(compile_check(check) for check in spec.checks if isinstance(check, LatencyCheck))
         self._extractions = tuple(compile_extraction(extraction) for extraction in spec.extractions)
         self._expected = frozenset(spec.expected_status)
         self._expected_text = status_ranges(spec.expected_status)
         self._body_contains = tuple(wanted.encode() for wanted in spec.body_contains)
+        self._status_decides = not (self._checks or self._extractions or self._body_contains)
         self._path = compile_template(spec.path, Encoding.PATH)
         self._headers = tuple(
             (field.name, compile_template(field.value, Encoding.HEADER, literals=field.secrets))
@@ -137,7 +140,7 @@ class ReadyOperation:
 
     def sending(self, values: SessionValues) -> Sending | Failed:
         """What to send with these values."""
-        if self._as_it_is:
+        if self.is_sent_as_it_is:
             return SENT_AS_IT_IS
         if self._uses_numbers:
             values.write_numbers()
@@ -229,6 +232,8 @@ class ReadyOperation:
         self, answer: Answer, *, request: ReadyRequest, service_s: float, values: SessionValues
     ) -> AnswerJudgement:
         """Judge a whole answer to this request; what is to be extracted goes into the values when nothing failed."""
+        if self._status_decides and answer.status in request.expected_status:
+            return PASSED
         judgement = judge_answer(request, status=answer.status, body=answer.body)
         return judgement if isinstance(judgement, Failed) else self._judge_view(answer, service_s, values)
 

@@ -20,17 +20,18 @@ import json
 import math
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import replace
 from enum import Enum, auto
 from types import MappingProxyType
-from typing import NoReturn, Required, TypedDict, Unpack
+from typing import Any, NoReturn, Required, TypedDict, Unpack
 
-from stress_scenarios.blocked_watch import NOBODYS_CODE, running_code_of
+from stress_scenarios.blocked_watch import NOBODYS_CODE, mark_running_code, running_code_of, unmark_running_code
 from stress_scenarios.engines.engine import Answer, Exchange
 from stress_scenarios.feeder_turns import Dry, FeederTurns
 from stress_scenarios.load_plan import ErrorClass
-from stress_scenarios.operation_account import OperationAccount
+from stress_scenarios.one_at_a_time import OneAtATime
+from stress_scenarios.operation_account import OperationAccount, Settlements
 from stress_scenarios.ready_operation import ReadyOperation
 from stress_scenarios.scenario import Failed, ReadyRequest, failure, status_ranges
 from stress_scenarios.session_program import LoadOver, Starts
@@ -143,6 +144,7 @@ class ScenarioSession:
         feeders: Mapping[str, FeederTurns],
         session: UserSession,
         starts: Starts,
+        settlements: Settlements,
     ) -> None:
         self._connection = connection
         self._operations = operations
@@ -150,9 +152,9 @@ class ScenarioSession:
         self._rows: dict[str, Mapping[str, str]] = {}
         self._session = session
         self._starts = starts
-        self._one_at_a_time = asyncio.Lock()
+        self._turn = OneAtATime()
         self._is_over = False
-        self._account = OperationAccount(starts, next(iter(operations.values())).index)
+        self._account = OperationAccount(starts, settlements, next(iter(operations.values())).index)
 
     @property
     def connection(self) -> int:
@@ -206,76 +208,83 @@ class ScenarioSession:
             raise ScenarioUsageError(f'session.fail("{message}") comes too late: say it before anything is awaited')
         raise OperationFailedError(failed, NoReply.NO_REPLY)
 
-    async def get(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a GET."""
-        return await self.request("GET", path, **options)
+    def get(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a GET. Await it."""
+        return self._perform("GET", path, options)
 
-    async def head(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a HEAD."""
-        return await self.request("HEAD", path, **options)
+    def head(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a HEAD. Await it."""
+        return self._perform("HEAD", path, options)
 
-    async def post(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a POST."""
-        return await self.request("POST", path, **options)
+    def post(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a POST. Await it."""
+        return self._perform("POST", path, options)
 
-    async def put(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a PUT."""
-        return await self.request("PUT", path, **options)
+    def put(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a PUT. Await it."""
+        return self._perform("PUT", path, options)
 
-    async def patch(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a PATCH."""
-        return await self.request("PATCH", path, **options)
+    def patch(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a PATCH. Await it."""
+        return self._perform("PATCH", path, options)
 
-    async def delete(self, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Send a DELETE."""
-        return await self.request("DELETE", path, **options)
+    def delete(self, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Send a DELETE. Await it."""
+        return self._perform("DELETE", path, options)
 
-    async def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Reply:
-        """Wait for the next start, send a request, and return its answer. Raises OperationFailedError.
+    def request(self, method: str, path: str, **options: Unpack[RequestOptions]) -> Coroutine[Any, Any, Reply]:
+        """Wait for the next start, send a request, and return its answer: await it. Raises OperationFailedError.
 
         path: with its query, from the first slash on. Raises ScenarioUsageError for what cannot be sent.
         """
-        operation = self._operation(options["name"])
-        self._session.values.next_operation()
-        asked = self._kept_request(operation, method, path, options)
-        redirects_max = options.get("redirects", operation.spec.redirects_max)
-        async with self._one_at_a_time:
-            with running_code_of(NOBODYS_CODE):
-                return await self._ask(operation, asked, redirects_max)
+        return self._perform(method, path, options)
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, operation: ReadyOperation, asked: ReadyRequest, redirects_max: int) -> Reply:
-        account = self._account
-        account.settle()
+    async def _perform(self, method: str, path: str, options: RequestOptions) -> Reply:
+        """One request, in one coroutine: each one more would cost as much as all that is decided here."""
+        operation = self._operations.get(options["name"])
+        if operation is None:
+            known = ", ".join(self._operations)
+            raise ScenarioUsageError(f'the plan has no operation "{options["name"]}" for code (it has: {known})')
+        session = self._session
+        session.values.next_operation()
+        asked = self._kept_request(operation, method, path, options)
+        redirects_max = options.get("redirects", operation.spec.redirects_max)
+        turn = self._turn
+        if turn.is_taken:
+            await turn.wait()
+        else:
+            turn.is_taken = True
+        mark = mark_running_code(NOBODYS_CODE)
         try:
-            await self._starts.next()
-        except LoadOver:
-            await self._over()
-        account.begin(operation.index)
-        outcome = await self._session.http.ask(asked, redirects_max=redirects_max)
-        service_s = account.answered()
-        if isinstance(outcome, Exchange):
-            account.end(outcome.judgement, outcome.bytes_received)
-            assert isinstance(outcome.judgement, Failed), "what passed comes as an Answer"
-            raise OperationFailedError(outcome.judgement, NoReply.NO_REPLY)
-        judgement = operation.judge_answer(outcome, request=asked, service_s=service_s, values=self._session.values)
-        account.end(judgement, outcome.bytes_received)
-        reply = Reply(outcome)
-        if isinstance(judgement, Failed):
-            raise OperationFailedError(judgement, reply)
-        return reply
+            account = self._account
+            if not account.begin_now(operation.index):
+                try:
+                    await self._starts.next()
+                except LoadOver:
+                    await self._over()
+                account.begin(operation.index)
+            outcome = await session.http.ask(asked, redirects_max=redirects_max)
+            service_s = account.answered()
+            if isinstance(outcome, Exchange):
+                assert isinstance(outcome.judgement, Failed), "what passed comes as an Answer"
+                account.fail(outcome.judgement, outcome.bytes_received)
+                raise OperationFailedError(outcome.judgement, NoReply.NO_REPLY)
+            judgement = operation.judge_answer(outcome, request=asked, service_s=service_s, values=session.values)
+            if isinstance(judgement, Failed):
+                account.fail(judgement, outcome.bytes_received)
+                raise OperationFailedError(judgement, Reply(outcome))
+            account.pass_unless_told(outcome.bytes_received)
+            return Reply(outcome)
+        finally:
+            unmark_running_code(mark)
+            turn.leave()
 
     async def _over(self) -> NoReturn:
         await asyncio.sleep(OVER_PAUSE_S if self._is_over else 0.0)
         self._is_over = True
         raise ScenarioOver
-
-    def _operation(self, name: str) -> ReadyOperation:
-        if name not in self._operations:
-            known = ", ".join(self._operations)
-            raise ScenarioUsageError(f'the plan has no operation "{name}" for code (it has: {known})')
-        return self._operations[name]
 
     def _kept_request(self, operation: ReadyOperation, method: str, path: str, options: RequestOptions) -> ReadyRequest:
         """Requests of which only name and path are said come again and again, and are checked and made once."""

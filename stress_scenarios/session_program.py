@@ -25,6 +25,13 @@ class Starts(Protocol):
         """An operation is being sent now: call it after next, immediately before sending."""
         ...
 
+    def start_now(self, operation: int) -> bool:
+        """What next and started do, when a start is due and permitted at this instant; else False, and nothing is done.
+
+        For an operation that is ready to be sent: it costs no waiting and no second look at the clock.
+        """
+        ...
+
     def answered(self) -> float:
         """The answer is here, and its latencies end now; ended says soon what it is worth. Returns the service time, seconds.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 from stress_scenarios.engines.engine import Answer, Engine, Exchange
 from stress_scenarios.load_plan import LoadOrder, WebSocketRequest
 from stress_scenarios.ready_operation import Asked, Messaged, ReadyOperation, SentAsItIs
-from stress_scenarios.scenario import AnswerJudgement, Failed
+from stress_scenarios.scenario import AnswerJudgement, Failed, Passed
 from stress_scenarios.session_program import Starts
 from stress_scenarios.session_values import SessionValues
 
@@ -24,6 +24,9 @@ class Performed:
 
     judgement: AnswerJudgement
     was_sent: bool
+
+
+_PASSED = Performed(judgement=Passed(), was_sent=True)
 
 
 class UserSessions:
@@ -49,7 +52,10 @@ class UserSession:
         self._websockets: list[WebSocketSession] = []  # at most one, made when first used
 
     async def perform(self, operation: ReadyOperation, starts: Starts) -> Performed:
-        """Send one operation, whose start has been waited for, and count it."""
+        """Wait for the next start, send one operation, and count it. Raises LoadOver."""
+        if operation.is_sent_as_it_is:
+            return await self._perform_as_it_is(operation, starts)
+        await starts.next()
         self.values.next_operation()
         sending = operation.sending(self.values)
         starts.started(operation.index)
@@ -58,11 +64,7 @@ class UserSession:
             case Failed():
                 judgement, received = sending, 0
             case SentAsItIs():
-                exchange = await self.http.perform(operation.index)
-                judgement = operation.judge_performed(
-                    exchange.judgement, service_s=starts.answered(), values=self.values
-                )
-                received = exchange.bytes_received
+                raise AssertionError("performed above")
             case Asked():
                 judgement, received = await self._ask(operation, sending, starts)
             case Messaged():
@@ -79,6 +81,16 @@ class UserSession:
         finally:
             for websockets in self._websockets:
                 await websockets.close()
+
+    async def _perform_as_it_is(self, operation: ReadyOperation, starts: Starts) -> Performed:
+        if not starts.start_now(operation.index):
+            await starts.next()
+            starts.started(operation.index)
+        self.values.next_operation()
+        exchange = await self.http.perform(operation.index)
+        judgement = operation.judge_performed(exchange.judgement, service_s=starts.answered(), values=self.values)
+        starts.ended(operation.index, judgement, exchange.bytes_received)
+        return Performed(judgement=judgement, was_sent=True) if isinstance(judgement, Failed) else _PASSED
 
     async def _ask(self, operation: ReadyOperation, asked: Asked, starts: Starts) -> tuple[AnswerJudgement, int]:
         outcome = await self.http.ask(asked.request, redirects_max=operation.spec.redirects_max)

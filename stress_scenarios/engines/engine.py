@@ -10,6 +10,10 @@ from typing import Protocol
 from stress_scenarios.load_plan import TargetSpec
 from stress_scenarios.scenario import AnswerJudgement, ReadyRequest
 
+UNSENT_PAUSE_S = 0.01
+"""A request that cannot be sent is answered after this long. At once, a script that asks for nothing else, without a pace,
+would keep the loop from turning: nothing would end it, and its memory would grow by gigabytes."""
+
 
 class EngineError(Exception):
     """The engine cannot prepare this load (a certificate file that does not load, say). The message says what to change."""
@@ -94,7 +98,8 @@ class Session(Protocol):
     async def ask(self, request: ReadyRequest, *, redirects_max: int = 0) -> Answer | Exchange:
         """Send a request that was made just now and return its whole answer, unjudged; an Exchange only when it failed.
 
-        Same connection, same cookies, same timeouts as perform. Raises what perform raises.
+        Same connection, same cookies, same timeouts as perform. Raises what perform raises. Lets the loop turn, also when
+        nothing can be sent.
         """
         ...
 

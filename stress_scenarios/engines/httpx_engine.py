@@ -17,7 +17,7 @@ import httpx
 
 from stress_scenarios.engines.answer_body import ACCEPTED_ENCODINGS, SURPLUS, too_large, unpacked
 from stress_scenarios.engines.client_tls import NoTls, client_tls
-from stress_scenarios.engines.engine import Answer, ConnectionCounts, EngineError, Exchange
+from stress_scenarios.engines.engine import UNSENT_PAUSE_S, Answer, ConnectionCounts, EngineError, Exchange
 from stress_scenarios.engines.httpx_failures import failure_of
 from stress_scenarios.load_plan import ErrorClass, TargetSpec
 from stress_scenarios.scenario import AnswerJudgement, Failed, ReadyRequest, judge_answer
@@ -51,7 +51,7 @@ class HttpxEngine:
         """Parse the URLs and load the trust store. Sends nothing. Raises EngineError."""
         try:
             urls = tuple(httpx.URL(request.url) for request in requests)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
             raise EngineError(f"target {target.name}: {error}; write a URL such as http://host:port") from error
         for url in urls:
             if url.scheme not in ("http", "https") or not url.host:
@@ -108,7 +108,8 @@ class HttpxSession:
         """
         try:
             url = httpx.URL(request.url)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
+            await asyncio.sleep(UNSENT_PAUSE_S)
             return Exchange(judgement=failure_of(error), bytes_received=0)
         return await self._within_timeout(
             request, self._exchange(request, url, redirects_max=redirects_max, is_asked=True)
@@ -146,7 +147,10 @@ class HttpxSession:
         message = self._client.build_request(request.method, url, headers=request.headers, content=request.body or None)
         followed = 0
         while True:
-            response = await self._client.send(message, stream=True)
+            try:
+                response = await self._client.send(message, stream=True)
+            except httpx.InvalidURL as error:  # not the request's, which was taken apart before
+                raise httpx.RemoteProtocolError("the answer's Location is not a URL") from error
             if self._backend.answered_unasked:
                 await response.aclose()
                 await self._start_over()

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import replace
 
 from stress_scenarios.engines.client_tls import client_tls
-from stress_scenarios.engines.engine import Answer, ConnectionCounts, Exchange
+from stress_scenarios.engines.engine import UNSENT_PAUSE_S, Answer, ConnectionCounts, Exchange
 from stress_scenarios.engines.wire_connection import (
     SWEEP_S_MAX,
     Circuit,
@@ -78,7 +78,17 @@ class WireEngine:
 class WireSession:
     """One virtual user: one connection at a time, one operation at a time."""
 
-    __slots__ = ("_asked", "_circuit", "_connection", "_cookies", "_ended", "_request", "_requests", "started_us")
+    __slots__ = (
+        "_asked",
+        "_circuit",
+        "_connection",
+        "_cookies",
+        "_ended",
+        "_loop",
+        "_request",
+        "_requests",
+        "started_us",
+    )
 
     def __init__(self, circuit: Circuit, requests: tuple[WireRequest, ...], asked: AskedRequests) -> None:
         self.started_us = 0
@@ -87,6 +97,7 @@ class WireSession:
         self._asked = asked
         self._request = NO_REQUEST
         self._connection = WireConnection(circuit, self)
+        self._loop = asyncio.get_running_loop()  # asking for it costs a call of the kernel
         self._cookies: CookieBox | None = None
         self._ended: asyncio.Future[Outcome] | None = None
 
@@ -108,6 +119,7 @@ class WireSession:
         """
         asked = self._asked.compiled(request)
         if isinstance(asked, Failed):
+            await asyncio.sleep(UNSENT_PAUSE_S)
             return Exchange(judgement=asked, bytes_received=0)
         self._circuit.note_timeout_us(asked.timeout_us)
         ended = self._send(asked)
@@ -129,7 +141,8 @@ class WireSession:
 
     def answered(self, bytes_received: int) -> None:
         """The expected answer arrived."""
-        self._connection.rest()
+        connection = self._connection
+        connection.request = connection.expecting = NO_REQUEST  # rest, written out
         ended = self._ended
         if ended is not None and not ended.done():
             known = self._request.known_outcome
@@ -161,8 +174,7 @@ class WireSession:
 
     def _send(self, request: WireRequest) -> "asyncio.Future[Outcome]":
         self._request = request
-        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._ended = ended
+        self._ended = ended = self._loop.create_future()
         self.started_us = now_us()
         connection = self._connection
         if not connection.alive:

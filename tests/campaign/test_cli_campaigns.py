@@ -209,7 +209,7 @@ def test_lost_terminal_leaves_the_campaign_alone(bench: Bench) -> None:
     process.send_signal(signal.SIGHUP)
     code, out, _ = finished(process)
     assert (code, out) == (Exit.HUNG_UP, "")
-    time.sleep(2.0)
+    time.sleep(1.0)
     (campaign,) = json.loads(bench.do("status", "--json").stdout)["campaigns"]
     assert campaign["alive"] is True
     assert campaign["progress"]["state"] == "HOLDING"

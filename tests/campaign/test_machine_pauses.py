@@ -275,6 +275,19 @@ def test_a_load_is_held_for_an_hour_at_most(make: Callable[..., Walk], beyond_s:
     assert walk.broken == []
 
 
+def test_several_pauses_of_a_load_share_the_hour() -> None:
+    """40 min, and then 20 min are left: a load in many pieces is as little one measurement."""
+    walk = to_held(LONG)
+    walk.wait(2400.0)
+    walk.resume()
+    walk.wait(1.0)
+    walk.pause()
+    walk.wait(1199.9)
+    assert walk.is_in(State.HELD)
+    assert names(walk.wait(0.1)) == ("EndLoad",)
+    assert walk.broken == []
+
+
 def test_after_an_hour_no_load_comes_back_by_itself() -> None:
     """The phase has ended, the pause has not: the night waits for the person, and goes on with the next phase."""
     walk = to_held(LONG)

@@ -7,8 +7,8 @@ import re
 from baseline_metrics.health import UnknownScore
 from baseline_metrics.samples import Gap, GapReason
 from campaign.interfaces.plain import LINE_EVERY_S, LineFormat, LineScreen, event_line, plain_line, progress_document
-from campaign.status import NoStatus, StatusEvent
-from tests.support.status_documents import NOW_MONO_S, events, status_document
+from campaign.status import NoStatus, Paused, StatusEvent
+from tests.support.status_documents import NOW_MONO_S, NOW_UTC_S, events, status_document
 
 KEYS = [
     "state",
@@ -71,6 +71,14 @@ def test_old_values_are_marked() -> None:
     status = status_document(at_mono_s=NOW_MONO_S - 5.0)
     assert "stale" not in plain_line(status, now_mono_s=NOW_MONO_S)
     assert plain_line(status, now_mono_s=NOW_MONO_S + 1.0).endswith(" stale=6s")
+
+
+def test_a_pause_is_marked() -> None:
+    """A key at the end of the line, and a time in the document; neither while nobody has paused."""
+    paused = status_document(state="HELD", pause=Paused(since_utc_s=NOW_UTC_S))
+    assert plain_line(paused, now_mono_s=NOW_MONO_S).endswith(" paused=03:00:00")
+    assert progress_document(paused, now_mono_s=NOW_MONO_S)["paused_since"] == "2025-11-21T03:00:00+01:00"
+    assert progress_document(status_document(), now_mono_s=NOW_MONO_S)["paused_since"] is None
 
 
 def test_event_text_is_quoted() -> None:

@@ -76,7 +76,7 @@ def test_pace_and_think_replace_each_other_across_sources() -> None:
         ("levels: {low: {pace: fast}}", 'levels.low.pace: "fast" is neither a number of operations per second nor'),
         ("levels: {low: {pace: true}}", "levels.low.pace: True is neither a number"),
         ("levels: {low: {think: 0s}}", 'levels.low.think: "0s" is not a duration longer than zero'),
-        ("levels: {low: {think: 5}}", "levels.low.think: 5 is not a mapping"),
+        ("levels: {low: {think: 5}}", 'levels.low.think: 5 has no unit; write "5s"'),
         ("levels: {low: {think: {min: 2s, max: 1s}}}", "levels.low.think.max: is shorter than min"),
         ("levels: {low: {think: {min: 2s}}}", 'levels.low.think.max: is missing; write max: "3s"'),
         ("levels: {new: {success: 90, response: 1s}}", "levels.new.pace: is missing; write pace: 2, or think: 1s"),
@@ -163,6 +163,31 @@ def test_arrivals_that_cannot_be_are_refused(arrivals: str, expected: str) -> No
     assert expected in only_problem(TARGET + PHASE + f", arrivals: {arrivals}}}\n")
 
 
+def test_a_spike_begins_before_its_phase_ends() -> None:
+    """One that never comes is a slip."""
+    text = TARGET + PHASE + ", arrivals: {spike: {base: 5, peak: 6, at: AT, lasts: 1s}}}\n"
+
+    assert plan(text.replace("AT", "9min59s")).phases[0].arrivals is not None
+    for at in ("10min", "20min"):
+        assert "phases.0.arrivals.spike.at: is not before the phase's end" in only_problem(text.replace("AT", at))
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits", "problem"),
+    [
+        ("{step: {from: 5, by: 5, to: 20, every: T}}", "9min59s", "step.every: is as long as the phase"),
+        ("{ramp: {from: 5, to: 20, over: T}}", "10min", "ramp.over: is longer than the phase"),
+    ],
+)
+def test_a_shape_ends_within_its_phase(shape: str, fits: str, problem: str) -> None:
+    """A second step, or a ramp's end, that never comes is a slip; the longest that fits is one step, or the whole phase."""
+    text = TARGET + PHASE + f", arrivals: {shape}}}\n"
+
+    assert plan(text.replace("T}", f"{fits}}}")).phases[0].arrivals is not None
+    beyond = "10min" if fits == "9min59s" else "10min1s"
+    assert f"phases.0.arrivals.{problem}" in only_problem(text.replace("T}", f"{beyond}}}"))
+
+
 def test_a_replay_has_no_spacing_of_its_own() -> None:
     """Its times are given."""
     text = TARGET + PHASE + ", arrivals: {replay: a.csv, spacing: even}}\nanchor: {pace: 1}\n"
@@ -176,6 +201,10 @@ def test_a_replay_has_no_spacing_of_its_own() -> None:
         ("{rate: 10}", 10, 1.0),
         ("{rate: 90}", 30, 3.0),  # no more connections than the phase has
         ("{rate: 0.5}", 1, 0.5),
+        ("{rate: 30000}", 30, 1000.0),
+        ("{rate: 30030}", 30, 1000.0),  # an anchor is a load that a plan may write, whatever the phase's rate is
+        ("{rate: 0.001}", 1, 0.001),
+        ("{rate: 0.0001}", 1, 0.001),
         ("{ramp: {from: 0, to: 40}}", 20, 1.0),
     ],
 )

@@ -109,6 +109,13 @@ def test_a_missing_signal_makes_the_score_unknown(blind: LoadMeasurement) -> Non
     assert isinstance(load_health(blind, night_order()).score, UnknownScore)
 
 
+def test_where_all_have_failed_the_reason_says_so() -> None:
+    """An unknown score ends the night before its first phase, so its reason is what the report tells."""
+    score = load_health(measurement(facts(succeeded=0, failed=78), response=GAP), night_order()).score
+    assert isinstance(score, UnknownScore)
+    assert "none of 78 operations succeeded" in score.reason
+
+
 def test_saturation_is_measured_against_the_limits_of_the_phase() -> None:
     """A phase whose limits were moved up is less saturated by the same host."""
     busy = (host_sample(Sample(value=78.0), Sample(value=60.0)),)

@@ -11,13 +11,13 @@ from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, Sample
 from campaign.ledger import NO_LOAD
 from campaign.night import LoadStep, Night, State
-from campaign.status import EVENTS_MAX, Ended, Running, Status, read_status
+from campaign.status import EVENTS_MAX, NOT_PAUSED, Ended, Paused, Running, Status, read_status
 from campaign.status_board import STATUS_S, Moment, StatusBoard
 from campaign.telemetry import SegmentTelemetry
 from monitoring_logs.records import Outcome
 from safety_monitoring.limits import Rung
 from safety_monitoring.messages import GuardianBeat
-from tests.support.machine_walk import IN_STATE, to_holding
+from tests.support.machine_walk import IN_STATE, to_holding, to_searching
 from tests.support.orders import campaign_order, night_order, phase_order
 
 BEAT = GuardianBeat(
@@ -97,6 +97,39 @@ def test_a_document_is_due_twice_a_second(desk: Desk, after_s: float, due: bool)
     assert not desk.board.due()
     desk.clock.advance(after_s)
     assert desk.board.due() is due
+
+
+def test_a_change_of_state_and_a_pause_are_due_at_once(desk: Desk) -> None:
+    """Nobody waits half a second for what has just changed; the same night again changes nothing."""
+    walk = to_holding()
+    desk.board.note_night(walk.night)
+    desk.write(walk.night)
+    desk.board.note_night(walk.night)
+    assert not desk.board.due()
+    walk.pause()
+    desk.clock.advance(0.01)
+    desk.board.note_night(walk.night)
+    assert desk.board.due()
+    since_utc_s = desk.clock.utc_s()
+    assert desk.write(walk.night).pause == Paused(since_utc_s=since_utc_s)
+    walk.moved(Rung.STOP_PHASE)
+    desk.clock.advance(5.0)
+    desk.board.note_night(walk.night)
+    assert desk.board.due()
+    assert desk.write(walk.night).pause == Paused(since_utc_s=since_utc_s), "the load ends, the pause does not"
+    walk.resume()
+    desk.board.note_night(walk.night)
+    assert desk.write(walk.night).pause == NOT_PAUSED
+
+
+def test_a_search_shows_its_own_connections_and_its_phase_as_it_ended(desk: Desk) -> None:
+    """At most so many at once; the phase has its outcome already."""
+    night = to_searching().night
+    desk.board.note_outcome(0, Outcome.FAILED)
+    status = desk.write(night, telemetry=telemetry())
+    assert status.state == "SEARCHING"
+    assert status.connections_asked == 64
+    assert status.phases[0].state == "FAILED"
 
 
 def test_times_are_those_of_the_clock(desk: Desk) -> None:

@@ -16,8 +16,8 @@ from campaign.interfaces.terminal import (
     glyphs_for,
     status_view,
 )
-from campaign.status import Ended, NoStatus, Status
-from tests.support.status_documents import NOW_MONO_S, events, phase_statuses, status_document
+from campaign.status import Ended, NoStatus, Paused, Status
+from tests.support.status_documents import NOW_MONO_S, NOW_UTC_S, events, phase_statuses, status_document
 
 GAP = Gap(reason=GapReason.ABSENT)
 
@@ -91,6 +91,14 @@ def test_outcomes_in_words(outcome: str, word: str) -> None:
     """A phase that did not end well says how it ended."""
     lines = screen_of(status_document(phases=phase_statuses(("only", outcome, 2, 60.0)), phase=0))
     assert word in line_with(lines, " only ")
+
+
+@pytest.mark.parametrize("state", ["HELD", "COOLING"])
+def test_a_pause_is_shown_with_the_way_out(state: str) -> None:
+    """Since when, and what lets load come back; also while nothing but a rest is going on."""
+    status = status_document(state=state, step_planned_s=0.0, pause=Paused(since_utc_s=NOW_UTC_S))
+    assert "paused by a person since 03:00:00, go on with `resume-load`" in line_with(screen_of(status), "now ")
+    assert max(len(line) for line in screen_of(status, width=40)) <= 40
 
 
 def test_unknown_is_said() -> None:

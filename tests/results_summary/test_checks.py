@@ -293,21 +293,22 @@ def test_an_answer_needs_seconds_that_show_a_generator_that_kept_up() -> None:
     assert "whether the generator kept up is not known in 50 of 100 s" in result.detail
 
 
-def with_client_failures(facts: Facts, count: int) -> Facts:
+def with_failures_of_ours(facts: Facts, count: int, error: ErrorClass) -> Facts:
     """The same record in which so many of the first phase's failures were made by our own side."""
     segment = facts.segments[1]
     (group,) = segment.errors
-    ours = replace(group, error=ErrorClass.CLIENT, message="too many open files", count=count)
+    ours = replace(group, error=error, message="too many open files", count=count)
     changed = replace(segment, errors=(replace(group, count=group.count - count), ours))
     return replace(facts, segments=(facts.segments[0], changed, *facts.segments[2:]))
 
 
-def test_failures_of_our_own_side_are_not_the_targets() -> None:
+@pytest.mark.parametrize("error", [ErrorClass.CLIENT, ErrorClass.SCENARIO])
+def test_failures_of_our_own_side_are_not_the_targets(error: ErrorClass) -> None:
     """If they are what breaks the gates of success, these are unknown; if the target's alone break them, they fail."""
     facts = one_phase(success_share=0.8)
     failed = facts.phases[0].load.operations_failed
     for count, state in ((1, State.FAIL), (failed - 1, State.UNKNOWN), (failed, State.UNKNOWN)):
-        changed = with_client_failures(facts, count)
+        changed = with_failures_of_ours(facts, count, error)
         result = answer(changed, GateKind.PHASE_SUCCESS, 0)
         assert result.state is state
         assert f"{count} failures were made by our own side" in result.detail

@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -96,12 +98,13 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def by_path(answers: Mapping[str, bytes | Answer]) -> Answer:
-    """Let each request's path choose what it is answered with: bytes, after which the connection goes on, or a function."""
+    """Let each request's path choose what it is answered with: bytes, after which the connection goes on, or a function; 404."""
 
     async def choose(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head = await read_head(reader)
-            chosen = answers[head.split(b" ", 2)[1].partition(b"?")[0].decode("ascii")]
+            path = head.split(b" ", 2)[1].partition(b"?")[0].decode("ascii")
+            chosen = answers.get(path, NOT_FOUND)
             if not isinstance(chosen, bytes):
                 await chosen(_only(head), writer)
                 return

@@ -92,10 +92,14 @@ class FakeScriptedSession:
 
 @dataclass(slots=True)
 class FakeStarts:
-    """Gives so many starts, and notes what becomes of them. service_s: what every operation takes."""
+    """Gives so many starts, and notes what becomes of them.
+
+    service_s: what every operation takes. at_once: a start is due whenever somebody asks.
+    """
 
     starts: int = NEVER
     service_s: float = 0.25
+    at_once: bool = False
     began: list[int] = field(default_factory=list)
     ended_as: list[tuple[int, AnswerJudgement, int]] = field(default_factory=list)
     thought: list[float] = field(default_factory=list)
@@ -127,6 +131,14 @@ class FakeStarts:
         """Note it."""
         assert self.in_flight == 0, "one operation at a time"
         self.began.append(operation)
+
+    def start_now(self, operation: int) -> bool:
+        """At once if the fake was told so; else a start takes a turn of the loop."""
+        if not self.at_once or len(self.began) >= self.starts:
+            return False
+        self.asked += 1
+        self.started(operation)
+        return True
 
     def answered(self) -> float:
         """The same time for all."""

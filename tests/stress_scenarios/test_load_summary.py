@@ -92,7 +92,7 @@ def test_windows_are_merged_and_outcomes_kept_apart() -> None:
     assert "2/s completed" in text
     assert "refused    connection refused" in text
     rows = {line[:17].strip(): line[17:].split() for line in text.splitlines() if "ms" in line or " s " in line}
-    assert rows["response"][0] == "200.00"
+    assert rows["response"][0] == "200.0"
     document = json.loads(json.dumps(as_json(found)))
     assert document["schema_version"] == SCHEMA_VERSION
     assert document["latency_s"]["response"]["mean"] == pytest.approx(0.2)
@@ -197,3 +197,13 @@ def test_the_ends_of_several_workers_are_one() -> None:
     assert (both.operations_started, both.operations_failed, both.bytes_sent) == (4, 2, 7)
     assert (both.first_start_mono_s, both.last_end_mono_s) == (9.0, 13.0)
     assert both.connections_peak == 2
+
+
+def test_wide_figures_stay_apart() -> None:
+    """Hundreds of milliseconds in each column are still columns."""
+    lines = as_text(
+        result(window(succeeded=(0.51661, 0.94823)), end=drained(started=2, succeeded=2, failed=0))
+    ).splitlines()
+    (head,) = [line for line in lines if line.startswith("Latency")]
+    (response,) = [line for line in lines if line.startswith("response  ")]
+    assert len(response.replace(" ms", "").split()) == len(head.split())
