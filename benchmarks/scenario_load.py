@@ -36,7 +36,7 @@ START_S_MAX = 30.0
 
 async def browse(session: "ScenarioSession") -> None:
     """One session of a virtual user: a GET after another."""
-    for _ in range(1000):
+    for _ in range(1_000_000):
         await session.get("/", name="GET")
 
 

@@ -30,9 +30,8 @@ class Settlements:
 
     def __init__(self) -> None:
         self._call_soon = asyncio.get_running_loop().call_soon
-        self._accounts: list[
-            OperationAccount
-        ] = []  # at most as many as sessions, of which each has one answer at a time
+        self._accounts: list[OperationAccount] = []
+        """At most as many as there are sessions: each has one answer at a time."""
 
     def add(self, account: "OperationAccount") -> None:
         """This account has an answer."""

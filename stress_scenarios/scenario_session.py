@@ -251,35 +251,37 @@ class ScenarioSession:
         session.values.next_operation()
         asked = self._kept_request(operation, method, path, options)
         redirects_max = options.get("redirects", operation.spec.redirects_max)
-        turn = self._turn
-        if turn.is_taken:
-            await turn.wait()
-        else:
-            turn.is_taken = True
         mark = mark_running_code(NOBODYS_CODE)
         try:
-            account = self._account
-            if not account.begin_now(operation.index):
-                try:
-                    await self._starts.next()
-                except LoadOver:
-                    await self._over()
-                account.begin(operation.index)
-            outcome = await session.http.ask(asked, redirects_max=redirects_max)
-            service_s = account.answered()
-            if isinstance(outcome, Exchange):
-                assert isinstance(outcome.judgement, Failed), "what passed comes as an Answer"
-                account.fail(outcome.judgement, outcome.bytes_received)
-                raise OperationFailedError(outcome.judgement, NoReply.NO_REPLY)
-            judgement = operation.judge_answer(outcome, request=asked, service_s=service_s, values=session.values)
-            if isinstance(judgement, Failed):
-                account.fail(judgement, outcome.bytes_received)
-                raise OperationFailedError(judgement, Reply(outcome))
-            account.pass_unless_told(outcome.bytes_received)
-            return Reply(outcome)
+            turn = self._turn
+            if turn.is_taken:
+                await turn.wait()
+            else:
+                turn.is_taken = True
+            try:
+                account = self._account
+                if not account.begin_now(operation.index):
+                    try:
+                        await self._starts.next()
+                    except LoadOver:
+                        await self._over()
+                    account.begin(operation.index)
+                outcome = await session.http.ask(asked, redirects_max=redirects_max)
+                service_s = account.answered()
+                if isinstance(outcome, Exchange):
+                    assert isinstance(outcome.judgement, Failed), "what passed comes as an Answer"
+                    account.fail(outcome.judgement, outcome.bytes_received)
+                    raise OperationFailedError(outcome.judgement, NoReply.NO_REPLY)
+                judgement = operation.judge_answer(outcome, request=asked, service_s=service_s, values=session.values)
+                if isinstance(judgement, Failed):
+                    account.fail(judgement, outcome.bytes_received)
+                    raise OperationFailedError(judgement, Reply(outcome))
+                account.pass_unless_told(outcome.bytes_received)
+                return Reply(outcome)
+            finally:
+                turn.leave()
         finally:
             unmark_running_code(mark)
-            turn.leave()
 
     async def _over(self) -> NoReturn:
         await asyncio.sleep(OVER_PAUSE_S if self._is_over else 0.0)
