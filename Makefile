@@ -50,10 +50,13 @@ types: $(DEV_DONE)
 layers: $(DEV_DONE)
 	$(BIN)/lint-imports
 
-# What starts no processes of its own runs on all cores; the rest has the machine for itself.
+# What starts no processes runs on all cores, and so do load processes against servers of their own; campaigns and the
+# guardian, which look at the whole machine, have it for themselves.
+SIDE_BY_SIDE := tests/baseline_metrics tests/monitoring_logs tests/results_summary tests/stress_scenarios
 pytest: dev
 	$(BIN)/python -m pytest -m "not process and not campaign" --numprocesses=auto
-	$(BIN)/python -m pytest -m "process or campaign"
+	$(BIN)/python -m pytest -m "process or campaign" --numprocesses=auto --dist=loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "process or campaign" $(SIDE_BY_SIDE:%=--ignore=%)
 
 # One after another, whatever -j says: the campaigns in the tests need the machine for themselves.
 test: dev  ## everything that has to hold: form, lint, types, layers, tests

@@ -44,6 +44,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=16384;
         location / {{ default_type text/plain; return 200 "{body}"; }}
+        location /unlike {{ default_type text/plain; add_header X-Request-Id $request_id; return 200 "{body}"; }}
     }}
     server {{
         listen 127.0.0.1:{status_port};

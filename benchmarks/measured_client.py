@@ -20,7 +20,7 @@ from benchmarks.bench_nginx import BenchServer
 CONNECTED_SHARE = 0.98
 """A client that loses a connection now and then is measured all the same."""
 
-SETTLE_S = 0.5
+SETTLE_S = 0.3
 """After the last connection was made: handshakes and first answers are over."""
 
 CONNECT_S_MAX = 40.0
@@ -41,6 +41,7 @@ class Client:
 
     name: str
     command: tuple[str, ...]
+    connections_min: int = 1
     connections_max: int = 1 << 30
     why_not_more: str = ""
 

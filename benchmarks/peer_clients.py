@@ -20,6 +20,10 @@ PYTHON_CONNECTIONS_MAX = 1000
 """Above it Locust and httpx take minutes to start, and say nothing that a thousand do not say."""
 
 OURS = "daybreak"
+UNLIKE = ", every answer unlike the last"
+"""Most servers repeat an answer's bytes within a second, which our engine knows again; here none does."""
+
+COMPARED_AT = 16
 OURS_COROUTINES = "daybreak, Python scenario"
 
 
@@ -49,6 +53,7 @@ def clients(peer_python: Path) -> tuple[Client, ...]:
     for program, package in (("wrk", "wrk"), ("ab", "apache2-utils"), ("hey", "hey")):
         if shutil.which(program) is None:
             raise PeerError(f"{program} is missing: apt-get install {package}")
+    only = f"measured at {COMPARED_AT} connections only"
     slow = f"not run above {PYTHON_CONNECTIONS_MAX}: it takes minutes to start"
     return (
         Client(
@@ -66,6 +71,23 @@ def clients(peer_python: Path) -> tuple[Client, ...]:
             ),
         ),
         Client(name="wrk", command=("wrk", "-t1", "-c{connections}", "-d{seconds}s", "{url}")),
+        Client(
+            name=OURS + UNLIKE,
+            command=(
+                *(sys.executable, str(ROOT / "stress_scenarios" / "concurrent_load_test.py"), "{url}unlike"),
+                *("--connections", "{connections}", "--duration", "{seconds}s", "--unpaced", "--json"),
+            ),
+            connections_min=COMPARED_AT,
+            connections_max=COMPARED_AT,
+            why_not_more=only,
+        ),
+        Client(
+            name="wrk" + UNLIKE,
+            command=("wrk", "-t1", "-c{connections}", "-d{seconds}s", "{url}unlike"),
+            connections_min=COMPARED_AT,
+            connections_max=COMPARED_AT,
+            why_not_more=only,
+        ),
         Client(
             name="ab",
             command=("ab", "-q", "-k", "-r", "-c", "{connections}", "-t", "{seconds}", "-n", "10000000", "{url}"),

@@ -32,6 +32,7 @@ from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, generato
 from campaign.status_board import StatusBoard
 from campaign.telemetry import SegmentTelemetry
 from monitoring_logs.records import AnchorRecord, LoadFacts, NightOrder, PhaseRecord, SegmentKind
+from monitoring_logs.search_records import search_name
 from results_summary.generator import HICCUP_LOAD_S_MIN
 from safety_monitoring.limits import Limits
 
@@ -249,7 +250,7 @@ def load_name(night: Night) -> str:
         case LoadKind.PHASE:
             return night.current.name
         case LoadKind.SEARCH:
-            return f"search after {night.current.name}"
+            return search_name(night.current.name)
         case LoadKind.ANCHOR:
             return f"anchor before {night.current.name}" if night.phase >= 0 else "last anchor"
     assert_never(night.load_kind)

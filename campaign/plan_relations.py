@@ -10,7 +10,7 @@ from campaign.plan import Plan
 from campaign.plan_layers import nearest_key
 from campaign.plan_problems import PathProblem
 from campaign.plan_requests import OperationPart
-from campaign.plan_types import ENVIRONMENT_REFERENCE
+from campaign.plan_types import ENVIRONMENT_REFERENCE, is_credential
 from campaign.yaml_source import Path
 from stress_scenarios.load_plan import Stage, TextBody
 from stress_scenarios.template import TemplateError, compile_template
@@ -24,6 +24,7 @@ def relation_problems(plan: Plan) -> tuple[PathProblem, ...]:
         *_template_problems(plan),
         *_unused_problems(plan),
         *_shape_problems(plan),
+        *_credential_problems(plan),
     )
 
 
@@ -185,3 +186,17 @@ def _shape_problems(plan: Plan) -> Iterator[PathProblem]:
         if shapes.ramp is not None and shapes.ramp.over_s is not None and shapes.ramp.over_s > phase.duration_s:
             text = "is longer than the phase: write at most its duration"
             yield PathProblem(path=(*path, "ramp", "over"), text=text)
+
+
+def _credential_problems(plan: Plan) -> Iterator[PathProblem]:
+    """A variable is stored with the plan, so a header that is a credential cannot take its secret from one."""
+    for index, operation in enumerate(plan.scenario):
+        for name, value in operation.headers.items():
+            names = _names_in(value)
+            stored = sorted(names & plan.variables.keys()) if isinstance(names, frozenset) else []
+            if is_credential(name) and stored:
+                text = (
+                    f"is a credential and holds ${{{stored[0]}}}, a variable, which is stored with the plan: write "
+                    '"${env:TOKEN}" and export TOKEN before the start, or extract it from an answer'
+                )
+                yield PathProblem(path=("scenario", index, "headers", name), text=text)

@@ -47,6 +47,8 @@ class _Second:
     bytes_received: int = 0
     cpu_s: float = 0.0
     cpu_s_max: float = 0.0
+    busy_s_max: float = 0.0
+    loop_stall_s: float = 0.0
     loop_lag_s: float = 0.0
     schedule_lag: Histogram = field(default_factory=Histogram)
     in_flight_s: float = 0.0
@@ -156,6 +158,8 @@ class SegmentTelemetry:
         second.bytes_received += report.bytes_received
         second.cpu_s += report.cpu_s
         second.cpu_s_max = max(second.cpu_s_max, report.cpu_s)
+        second.busy_s_max = max(second.busy_s_max, report.cpu_s + report.cpu_wait_s)
+        second.loop_stall_s = max(second.loop_stall_s, report.loop_stall_s_sum)
         second.loop_lag_s = max(second.loop_lag_s, report.loop_lag_s_max)
         second.schedule_lag.merge(Histogram.decode(report.schedule_lag))
         second.in_flight_s += report.in_flight_s
@@ -249,6 +253,8 @@ class SegmentTelemetry:
             messages_sent=second.messages_sent,
             messages_received=second.messages_received,
             reconnects=second.reconnects,
+            generator_busy_s_max=second.busy_s_max,
+            loop_stall_s_max=second.loop_stall_s,
         )
 
     def _close_minutes(self, *, until: int | None) -> list[Stored]:

@@ -303,6 +303,7 @@ class LoadSecond:
 
     workers: how many are in it (0: not recorded). Fields of the generator as in WindowReport; *_s_max and *_share_max: of
     the worst worker, generator_cpu_s: of all. *_share_max: used of the limit, 0..1.
+    generator_busy_s_max: CPU time and time of waiting for a CPU together. loop_stall_s_max: how long its loop stood still.
     """
 
     segment: int
@@ -333,6 +334,8 @@ class LoadSecond:
     messages_sent: int = 0
     messages_received: int = 0
     reconnects: int = 0
+    generator_busy_s_max: float = 0.0
+    loop_stall_s_max: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ LOAD_SECONDS = _table(
         _integer("messages_sent", since=2),
         _integer("messages_received", since=2),
         _integer("reconnects", since=2),
+        _real("generator_busy_s_max", since=2),
+        _real("loop_stall_s_max", since=2),
     ],
     "segment",
     "second",

@@ -11,6 +11,11 @@ from baseline_metrics.samples import Reading
 from monitoring_logs.records import LoadFacts
 
 
+def search_name(phase_name: str) -> str:
+    """What the segment of a search is called: all that ties it to its phase when the search's record is lost."""
+    return f"search after {phase_name}"
+
+
 class StepState(Enum):
     """What one rate of a search showed."""
 

@@ -19,6 +19,14 @@ GENERATOR_CPU_S_MAX = 0.9
 already queueing. Of the busiest worker; a record of schema version 1 has only the sum of all workers and not their number,
 so there it is taken as the sum, at least one core's worth of work. With several workers that is too careful."""
 
+GENERATOR_BUSY_S_MAX = 0.9
+"""CPU seconds and seconds of waiting for a CPU together: a worker whose core is taken by others is as late as one that uses
+all of it itself, and neither its lateness with starts nor its CPU time shows it, because answers wait unread."""
+
+LOOP_STALL_S_MAX = 0.2
+"""Seconds per second in which the loop stood still, each time for 10 ms or more: a process that is throttled or stopped again
+and again uses little CPU and waits for none. On a busy host single stalls of some 10 ms are common, twenty a second are not."""
+
 LOOP_LAG_S_MAX = 0.25
 """A loop that turns a quarter of a second late adds as much to a response time: above the noise of a busy host (tens of
 milliseconds), and much more than the few percent of a usual limit of one or two seconds."""
@@ -51,6 +59,8 @@ class GeneratorLimit(Enum):
     """What a worker can run into, in words."""
 
     CPU = "CPU of the busiest worker"
+    BUSY = "CPU of the busiest worker and its waiting for it"
+    LOOP_STALLS = "time in which the worst event loop stood still"
     LOOP_LAG = "lag of the worst event loop"
     SCHEDULE_LAG = "p99 of our own lateness with starts"
     GARBAGE_COLLECTION = "longest pause for garbage collection"
@@ -173,9 +183,12 @@ def _looked_at(row: LoadSecond, workers: int) -> GeneratorSecond:
         readable, lag_s = False, 0.0
     else:
         lag_s = _value_s(lag)
+    if not excesses and row.generator_busy_s_max >= GENERATOR_BUSY_S_MAX:
+        excesses.append(Excess(limit=GeneratorLimit.BUSY, value=row.generator_busy_s_max))
     excesses.extend(
         Excess(limit=limit, value=value)
         for limit, value in (
+            (GeneratorLimit.LOOP_STALLS, row.loop_stall_s_max),
             (GeneratorLimit.LOOP_LAG, row.loop_lag_s_max),
             (GeneratorLimit.SCHEDULE_LAG, lag_s),
             (GeneratorLimit.GARBAGE_COLLECTION, row.gc_pause_s_max),
@@ -210,14 +223,23 @@ def _figure(limit: GeneratorLimit, value: float) -> str:
     match limit:
         case GeneratorLimit.CPU:
             return f"{value:.2f} CPU seconds a second"
+        case GeneratorLimit.BUSY:
+            return f"{value:.2f} s of each second"
         case GeneratorLimit.DESCRIPTORS | GeneratorLimit.PORTS:
             return f"{100 * value:.0f} %"
-        case GeneratorLimit.LOOP_LAG | GeneratorLimit.SCHEDULE_LAG | GeneratorLimit.GARBAGE_COLLECTION:
+        case (
+            GeneratorLimit.LOOP_STALLS
+            | GeneratorLimit.LOOP_LAG
+            | GeneratorLimit.SCHEDULE_LAG
+            | GeneratorLimit.GARBAGE_COLLECTION
+        ):
             return f"{1000 * value:.0f} ms"
 
 
 _LIMITS: Mapping[GeneratorLimit, float] = {
     GeneratorLimit.CPU: GENERATOR_CPU_S_MAX,
+    GeneratorLimit.BUSY: GENERATOR_BUSY_S_MAX,
+    GeneratorLimit.LOOP_STALLS: LOOP_STALL_S_MAX,
     GeneratorLimit.LOOP_LAG: LOOP_LAG_S_MAX,
     GeneratorLimit.SCHEDULE_LAG: SCHEDULE_LAG_S_P99_MAX,
     GeneratorLimit.GARBAGE_COLLECTION: GC_PAUSE_S_MAX,

@@ -18,6 +18,7 @@ from monitoring_logs.records import (
     SegmentKind,
     SegmentRecord,
 )
+from monitoring_logs.search_records import search_name
 from results_summary.facts import Absent, Facts, HostPoint, LastAlive, SearchFacts, SegmentFacts
 
 CPU, MEMORY = "cpu_percent", "memory_percent"
@@ -94,14 +95,14 @@ def _meta(reader: RunReader) -> Meta | Absent:
 
 
 def _searches(reader: RunReader, segments: tuple[SegmentRecord, ...], meta: Meta | Absent) -> tuple[SearchFacts, ...]:
-    """Those that have a record, and those that a crash cut off: they have a segment of their own, named as their phase."""
+    """Those that have a record, and those that a crash cut off: they have a segment of their own, named by their phase."""
     records = {record.segment: record for record in reader.search_records()}
     names = {item.segment: item.name for item in segments if item.kind is SegmentKind.SEARCH}
     orders = () if isinstance(meta, Absent) else meta.order.phases
     found = []
     for segment in sorted({*records, *names}):
         record = records.get(segment)
-        named = next((order.index for order in orders if order.name == names.get(segment, "")), -1)
+        named = next((order.index for order in orders if search_name(order.name) == names.get(segment, "")), -1)
         found.append(
             SearchFacts(
                 segment=segment,

@@ -93,7 +93,7 @@ def limit_words(found: Searched) -> str:
         case StepState.PASSED:
             return "nothing gave way up to the highest rate tried"
         case StepState.UNFINISHED:
-            return "its time was over before a higher rate was judged"
+            return "it ended before a higher rate was judged"
     assert_never(found.limited_by)
 
 

@@ -15,6 +15,10 @@ from stress_scenarios.load_clock import LoadClock
 WAITING_MAX = 100_000
 """Arrivals that wait at most: 8 MB; more could only be served by a target that recovers within start_within_s, all at once."""
 
+GIVEN_AT_ONCE_MAX = 1000
+"""Arrivals given out before the caller lets the loop do something else: some 10 ms. A rate beyond this machine must not keep
+it from looking at the permitted share, at its orders and at its sockets."""
+
 EASED_LATE_S_MAX = 0.01
 """While eased, an arrival that our own loop is this late with is stepped over: a stall of ours must not end in a burst."""
 
@@ -44,6 +48,8 @@ class ArrivalDesk:
         self._start_within_s = start_within_s
         self._new_user = new_user
         self._note_dropped = note_dropped
+        self._share = clock.time.share
+        self._is_over = False
         self._waiting: deque[float] = deque()
         self._idle: list[TakesArrivals] = []
 
@@ -54,14 +60,17 @@ class ArrivalDesk:
         return self._clock.time.mono_s(self._times.next_s)
 
     def take_due(self, now_mono_s: float) -> None:
-        """Give out every arrival whose intended start has come."""
+        """Give out the arrivals whose intended start has come, GIVEN_AT_ONCE_MAX at most: let the loop run before you go on."""
         time = self._clock.time
         if time.share < 1.0:
             self._times.skip_to(time.load_s(now_mono_s - EASED_LATE_S_MAX))
         elif self.next_mono_s() < now_mono_s - self._start_within_s:
             # Our loop stood still, or the rate is beyond this machine: dropped without looking at each of them.
             self._note_dropped(self._times.skip_to(time.load_s(now_mono_s - self._start_within_s)))
-        while (due_mono_s := self.next_mono_s()) <= now_mono_s:
+        for _ in range(GIVEN_AT_ONCE_MAX):
+            due_mono_s = self.next_mono_s()
+            if due_mono_s > now_mono_s:
+                break
             self._times.advance()
             self._give_out(due_mono_s, now_mono_s)
 
@@ -88,25 +97,40 @@ class ArrivalDesk:
         """This user waits for an arrival. The one that became idle last gets the next: its connection is the freshest."""
         self._idle.append(user)
 
+    def forget(self, user: TakesArrivals) -> None:
+        """This user does not wait any more, if it did: it is given nothing until it says again that it is idle."""
+        if user in self._idle:
+            self._idle.remove(user)
+
+    def take_back(self, due_mono_s: float, now_mono_s: float) -> None:
+        """A user that was given this arrival could not start it: it is another's, before all that wait."""
+        if self._is_over or self.is_too_late(due_mono_s, now_mono_s):
+            self._note_dropped(1)
+        elif self._idle:
+            self._idle.pop().give(due_mono_s)
+        elif not self._new_user(due_mono_s):
+            self._waiting.appendleft(due_mono_s)
+
     def forget_idle(self) -> None:
         """All users look again for themselves, and say so when they are idle."""
         self._idle.clear()
 
     def note_share(self, now_mono_s: float) -> None:
         """Load time runs differently now: what is late is given up, and what waits is dropped. Easing must not end in a burst."""
-        self._times.skip_to(self._clock.time.load_s(now_mono_s))
+        self._give_up_due(now_mono_s)
+        self._share = self._clock.time.share
         self._drop_waiting()
 
     def set_rate(self, now_mono_s: float, per_s: float) -> None:
         """From now on a constant rate."""
         self.take_due(now_mono_s)
+        self._give_up_due(now_mono_s)  # what a rate beyond this machine has left over
         self._times.set_rate(self._clock.time.load_s(now_mono_s), per_s)
 
     def close(self, now_mono_s: float) -> None:
         """The load is over: what was due and could not be started is dropped."""
-        missed = self._times.skip_to(self._clock.time.load_s(now_mono_s))
-        if missed and self._clock.time.share == 1.0:
-            self._note_dropped(missed)
+        self._is_over = True
+        self._give_up_due(now_mono_s)
         self._drop_waiting()
         self._idle.clear()
 
@@ -120,6 +144,12 @@ class ArrivalDesk:
             if len(self._waiting) > WAITING_MAX:
                 self._waiting.popleft()
                 self._note_dropped(1)
+
+    def _give_up_due(self, now_mono_s: float) -> None:
+        """Step over what is due and was not given out: dropped at full load, never asked for at an eased one."""
+        missed = self._times.skip_to(self._clock.time.load_s(now_mono_s))
+        if missed and self._share == 1.0:
+            self._note_dropped(missed)
 
     def _drop_waiting(self) -> None:
         if self._waiting:

@@ -22,11 +22,15 @@ LIST_S = 10.0
 """Kernels before 6.2 tell the number of descriptors only by listing them: 5 us each, so 50 ms for 10,000, and not oftener."""
 
 _KERNEL_FILE_BYTES = 1024
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorReading:
-    """The process since the last reading (pauses) and now (the rest). descriptors_max, ports_max: 0 when not known here."""
+    """The process since the last reading (pauses, waiting) and now (the rest). descriptors_max, ports_max: 0 when not known here.
+
+    cpu_wait_s: how long the main thread could have run and had to wait for a CPU; 0 as well where the kernel does not tell.
+    """
 
     gc_pause_s_sum: float = 0.0
     gc_pause_s_max: float = 0.0
@@ -34,6 +38,7 @@ class GeneratorReading:
     descriptors_max: int = 0
     ports_used: int = 0
     ports_max: int = 0
+    cpu_wait_s: float = 0.0
 
 
 NOT_READ = GeneratorReading()
@@ -47,6 +52,8 @@ class GeneratorGauges:
         self._descriptors_max = _descriptors_max()
         self._ports_max = _ports_in(_content(proc / "sys" / "net" / "ipv4" / "ip_local_port_range"))
         self._socket_files = _opened(proc / "net" / "sockstat", proc / "net" / "sockstat6")
+        self._wait_files = _opened(proc / "self" / "schedstat")
+        self._waited_s = self._cpu_waited_s()
         self._listed_open = 0
         self._listed_mono_s = float("-inf")
         self._pause_began_s = time.monotonic()
@@ -66,7 +73,8 @@ class GeneratorGauges:
         """Watch no more; closing again does nothing."""
         with suppress(ValueError):
             gc.callbacks.remove(self._note_collection)
-        files, self._socket_files = self._socket_files, ()
+        files = (*self._socket_files, *self._wait_files)
+        self._socket_files = self._wait_files = ()
         for descriptor in files:
             os.close(descriptor)
 
@@ -78,6 +86,7 @@ class GeneratorGauges:
         """
         descriptors = self._descriptors_open(now_mono_s)
         ports = max(0, self._ports_used() - other_ends)
+        waited_before_s, self._waited_s = self._waited_s, self._cpu_waited_s()
         reading = GeneratorReading(
             gc_pause_s_sum=self._pause_s_sum,
             gc_pause_s_max=self._pause_s_max,
@@ -85,6 +94,7 @@ class GeneratorGauges:
             descriptors_max=self._descriptors_max if descriptors else 0,
             ports_used=ports,
             ports_max=self._ports_max if self._socket_files else 0,
+            cpu_wait_s=max(0.0, self._waited_s - waited_before_s),
         )
         self._pause_s_sum = self._pause_s_max = 0.0
         return reading
@@ -96,6 +106,13 @@ class GeneratorGauges:
         pause_s = time.monotonic() - self._pause_began_s
         self._pause_s_sum += pause_s
         self._pause_s_max = max(self._pause_s_max, pause_s)
+
+    def _cpu_waited_s(self) -> float:
+        """So far. The second of the numbers that the kernel tells, nanoseconds."""
+        for descriptor in self._wait_files:
+            with suppress(OSError, ValueError, IndexError):
+                return int(os.pread(descriptor, _KERNEL_FILE_BYTES, 0).split()[1]) / _NS_PER_S
+        return 0.0
 
     def _descriptors_open(self, now_mono_s: float) -> int:
         """0 when it is not known; the process has some, always."""

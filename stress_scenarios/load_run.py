@@ -316,6 +316,8 @@ class LoadRun:
                 await self.sleepers.until(min(next_s, end_s))
             elif self.is_permitted(now_s):
                 self._pool.take_due(now_s)
+                if self._pool.next_mono_s() <= self.now_s():
+                    await asyncio.sleep(0)  # more is due already: a rate beyond this machine must not starve the loop
             else:
                 await self.sleepers.until(now_s + LOOK_AGAIN_S)
 

@@ -126,6 +126,8 @@ class WindowReport:
     gc_pause_s_sum, gc_pause_s_max: of the garbage collector. descriptors_*: of this process and its limit.
     ports_*: of the network namespace: TCP sockets in use or in TIME_WAIT, and the range that connecting takes them from.
     A *_max of 0 says that it is not known here.
+    cpu_wait_s: how long the worker could have run and had no CPU; loop_stall_s_sum: how long its loop stood still, turns that
+    were 10 ms late or more added up.
     messages_*: over WebSocket, of data. reconnects: connections opened to take the place of one that broke.
     """
 
@@ -156,6 +158,8 @@ class WindowReport:
     messages_sent: int = 0
     messages_received: int = 0
     reconnects: int = 0
+    cpu_wait_s: float = 0.0
+    loop_stall_s_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,7 @@ class OrderService:
         except (EngineError, RateError, RedactionError, ReplayError, ScenarioError) as error:
             raise OrderError(f"segment {load.segment} cannot be prepared: {error}") from error
         self._state = Ready(run=run)
+        gc.unfreeze()  # the last load's cycles among what was frozen for it
         gc.collect()
         gc.freeze()  # what was set up stays: collections during the load look only at what the load makes
         self._send(Prepared(worker=self._worker, segment=load.segment))

@@ -160,11 +160,18 @@ class PacedSchedule:
         assert ended_mono_s >= started_mono_s
         self._next += 1
 
-    def adjust(self, now_mono_s: float, *, operations_per_s: float, end_s: float) -> None:
+    def note_in_flight(self) -> None:
+        """An operation of before this schedule is in flight: its end, which will be noted, takes no intended start away."""
+        self._next -= 1
+
+    def adjust(self, now_mono_s: float, *, operations_per_s: float, end_s: float, in_flight: bool) -> None:
         """From now on another pace, until end_s (load time). The connection keeps its place: the part of its interval that is left.
 
-        What it is late by is forgotten, as after easing: a change of pace must not end in a burst either.
+        What it is late by is forgotten, as after easing: a change of pace must not end in a burst either. An operation
+        in flight has had its intended start: the new pace begins with the one after it.
         """
+        if in_flight:
+            self._next += 1
         self._forget_lateness(now_mono_s)
         next_s = self._grid.first_s + self._next * self._grid.interval_s
         first_s = rebased_start_s(
@@ -175,6 +182,8 @@ class PacedSchedule:
         )
         self._grid = Grid.until(end_s, first_s=first_s, operations_per_s=operations_per_s)
         self._next = 0
+        if in_flight:
+            self.note_in_flight()
 
     def _forget_lateness(self, now_mono_s: float) -> None:
         """Step over all but the latest intended start that has passed, and over that one too if it is nearly as late.

@@ -97,7 +97,9 @@ class ClosedPool:
         before, self.connections = self.connections, connections
         for connection, user in self._users.items():
             if connection < connections and isinstance(user.schedule, PacedSchedule):
-                user.schedule.adjust(now_mono_s, operations_per_s=operations_per_s, end_s=load_s(self._order))
+                user.schedule.adjust(
+                    now_mono_s, operations_per_s=operations_per_s, end_s=load_s(self._order), in_flight=user.in_flight
+                )
         for connection in range(before, connections):
             schedule = joining_schedule(
                 self._order,
@@ -108,7 +110,10 @@ class ClosedPool:
                 place=joining_place(connection - before, connections - before),
             )
             if connection in self._users:  # it was to leave, and is wanted again before it could
-                self._users[connection].schedule = schedule
+                user = self._users[connection]
+                user.schedule = schedule
+                if user.in_flight and isinstance(schedule, PacedSchedule):
+                    schedule.note_in_flight()
             else:
                 self._add(connection, schedule)
 

@@ -84,10 +84,12 @@ class VirtualUser:
         "_started_s",
         "asked",
         "connection",
+        "in_flight",
     )
 
     def __init__(self, run: UserRun, connection: int) -> None:
         self.connection = connection
+        self.in_flight = False
         self.asked = 0
         self._run = run
         self._asking = False
@@ -99,6 +101,7 @@ class VirtualUser:
         """See session_program.Starts."""
         run = self._run
         self._asking = self._is_answered = False
+        self.in_flight = True
         self._started_s = now_s = run.now_s()
         run.note_started(operation, now_s, lag_s=now_s - max(self._due_s, self._free_s, run.clock.changed_mono_s))
 
@@ -110,6 +113,7 @@ class VirtualUser:
 
     def ended(self, operation: int, judgement: AnswerJudgement, bytes_received: int) -> None:
         """See session_program.Starts."""
+        self.in_flight = False
         if not self._is_answered:
             self._ended_s = self._run.now_s()
         ended_s, started_s = self._ended_s, self._started_s
@@ -142,6 +146,7 @@ class VirtualUser:
             lag_s = now_s - max(due_s, self._free_s, run.clock.changed_mono_s)
         self.asked += 1
         self._is_answered = False
+        self.in_flight = True
         self._due_s = due_s
         self._started_s = now_s
         run.note_started(operation, now_s, lag_s=lag_s)
@@ -212,7 +217,14 @@ class OpenUser(VirtualUser):
         self._sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def next(self) -> float:
-        """See session_program.Starts. The arrival stays this user's until it is started."""
+        """See session_program.Starts. The arrival stays this user's until it is started; cancelled, it is handed on."""
+        try:
+            return await self._next()
+        except asyncio.CancelledError:
+            self._hand_on()
+            raise
+
+    async def _next(self) -> float:
         now_s = self._ask()
         run = self._run
         while self.connection < run.wanted:
@@ -262,6 +274,12 @@ class OpenUser(VirtualUser):
         self._desk.note_idle(self)
         self._sleeper = asyncio.get_running_loop().create_future()
         await self._sleeper
+
+    def _hand_on(self) -> None:
+        """Who asked does not wait any more, and may be busy with something else: arrivals are for others until it asks again."""
+        self._desk.forget(self)
+        if self._taken:
+            self._desk.take_back(self._taken.pop(), self._run.now_s())
 
     def _give_up(self) -> None:
         if self._taken:

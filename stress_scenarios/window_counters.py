@@ -16,6 +16,9 @@ from stress_scenarios.scenario import AnswerJudgement, Failed, Passed
 
 WINDOW_S = 1.0
 
+STALL_S_MIN = 0.01
+"""A loop that turns this late stood still: its own work between two turns takes a few milliseconds at full load."""
+
 MORE_ERRORS_MESSAGE = "(more)"
 """Under which errors beyond ERROR_GROUPS_MAX are counted, per operation and class."""
 
@@ -92,6 +95,7 @@ class WindowCounters:
         self._bytes_received = 0
         self._service_s_sum = 0.0
         self._loop_lag_s_max = 0.0
+        self._loop_stall_s_sum = 0.0
         self._in_flight = 0
         self._in_flight_s = 0.0
         self._in_flight_since_s = start_mono_s
@@ -154,8 +158,10 @@ class WindowCounters:
         self._in_flight = operations
 
     def note_lag(self, lag_s: float) -> None:
-        """How late the worker's loop turned; a window keeps the greatest."""
+        """How late the worker's loop turned; a window keeps the greatest, and the sum of those that are stalls."""
         self._loop_lag_s_max = max(self._loop_lag_s_max, lag_s)
+        if lag_s >= STALL_S_MIN:
+            self._loop_stall_s_sum += lag_s
 
     # Windows --------------------------------------------------------------------------------------------------------
 
@@ -184,7 +190,7 @@ class WindowCounters:
         self._integrate(end_mono_s)
         before, generator = self._before, gauges.generator
         if generator is before.generator:  # several windows end after a stall: its pauses were told with the first
-            generator = replace(generator, gc_pause_s_sum=0.0, gc_pause_s_max=0.0)
+            generator = replace(generator, gc_pause_s_sum=0.0, gc_pause_s_max=0.0, cpu_wait_s=0.0)
         report = WindowReport(
             worker=self._worker,
             sequence=self._next_sequence(),
@@ -216,6 +222,8 @@ class WindowCounters:
             messages_sent=gauges.messages_sent - before.messages_sent,
             messages_received=gauges.messages_received - before.messages_received,
             reconnects=gauges.reconnects - before.reconnects,
+            cpu_wait_s=generator.cpu_wait_s,
+            loop_stall_s_sum=self._loop_stall_s_sum,
         )
         self._cpu_s = gauges.cpu_s
         self._before = gauges
@@ -245,5 +253,5 @@ class WindowCounters:
         self._schedule_lag = Histogram()
         self._bytes_received = 0
         self._service_s_sum = 0.0
-        self._loop_lag_s_max = 0.0
+        self._loop_lag_s_max = self._loop_stall_s_sum = 0.0
         self._in_flight_s = 0.0

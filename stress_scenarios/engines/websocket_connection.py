@@ -136,7 +136,7 @@ class WebSocketConnection(asyncio.Protocol):
     def send(self, message: str) -> None:
         """Send a text message. Only while usable."""
         assert self._protocol is not None
-        self._protocol.send_text(message.encode())
+        self._protocol.send_text(message.encode("utf-8", "replace"))  # lone surrogates, as bodies do
         self._counts.messages_sent += 1
         self._flush()
 

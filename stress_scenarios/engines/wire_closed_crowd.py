@@ -86,7 +86,9 @@ class ClosedCrowd:
         before, self.connections = self.connections, connections
         for number, user in tuple(self._users.items()):
             if number < connections and isinstance(user.schedule, PacedSchedule):
-                user.schedule.adjust(now_s, operations_per_s=operations_per_s, end_s=load_s(order))
+                user.schedule.adjust(
+                    now_s, operations_per_s=operations_per_s, end_s=load_s(order), in_flight=user.in_flight
+                )
         for number in range(before, connections):
             schedule = joining_schedule(
                 order,
@@ -97,7 +99,10 @@ class ClosedCrowd:
                 place=joining_place(number - before, connections - before),
             )
             if number in self._users:  # it was to leave, and is wanted again before it could
-                self._users[number].schedule = schedule
+                user = self._users[number]
+                user.schedule = schedule
+                if user.in_flight and isinstance(schedule, PacedSchedule):
+                    schedule.note_in_flight()
             else:
                 user = self._new_user(number, schedule)
                 self._queue.append((NEVER_US, number, user))

@@ -49,6 +49,7 @@ class OpenCrowd:
         self._idle: list[Lane] = []
         self._waiting: deque[int] = deque()
         self._flows = False
+        self._share = run.clock.time.share
         self._us_at_0 = self._us_per_s = 0.0
 
     @property
@@ -92,7 +93,9 @@ class OpenCrowd:
 
     def note_share(self, at_us: int) -> None:
         """What is late is given up, and what waits is dropped: easing must not end in a burst."""
-        self._times.skip_to(self._run.clock.time.load_s(at_us / _US_PER_S))
+        time = self._run.clock.time
+        self._give_up_due(time.load_s(at_us / _US_PER_S))
+        self._share = time.share
         self._drop_waiting()
         self._follow_clock(at_us)
 
@@ -100,7 +103,9 @@ class OpenCrowd:
         """Another rate from now on. Too many connections leave: idle ones at once, others when they become idle."""
         self.connections = connections
         self.start_due(at_us)
-        self._times.set_rate(self._run.clock.time.load_s(at_us / _US_PER_S), operations_per_s)
+        at_s = self._run.clock.time.load_s(at_us / _US_PER_S)
+        self._give_up_due(at_s)  # what a rate beyond this machine has left over
+        self._times.set_rate(at_s, operations_per_s)
         self._note_next()
         surplus = max(0, len(self._lanes) - connections)
         unwanted, self._idle = self._idle[:surplus], self._idle[surplus:]
@@ -111,9 +116,7 @@ class OpenCrowd:
         """What was due and could not be started is dropped; idle connections are closed."""
         self.next_us = NEVER_US
         clock = self._run.clock
-        missed = self._times.skip_to(clock.time.load_s(min(at_us / _US_PER_S, clock.end_mono_s)))
-        if missed and clock.time.share == 1.0:
-            self._run.note_dropped(missed)
+        self._give_up_due(clock.time.load_s(min(at_us / _US_PER_S, clock.end_mono_s)))
         self._drop_waiting()
         idle, self._idle = self._idle, []
         for lane in idle:
@@ -213,6 +216,12 @@ class OpenCrowd:
         if self._run.is_over:
             self._departed.append(lane)
             self._run.note_left()
+
+    def _give_up_due(self, load_s: float) -> None:
+        """Step over what is due and was not started: dropped at full load, never asked for at an eased one."""
+        missed = self._times.skip_to(load_s)
+        if missed and self._share == 1.0:
+            self._run.note_dropped(missed)
 
     def _drop_waiting(self) -> None:
         if self._waiting:

@@ -130,6 +130,11 @@ class WireUser:
 
     # Called by the crowd --------------------------------------------------------------------------------------------
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether an operation was started whose end is still to come."""
+        return self._connection.request is not NO_REQUEST
+
     def wait_or_start(self, at_us: int) -> None:
         """Start the next operation if it is due and permitted; else wait until then. Leaves when it is not wanted any more."""
         run = self._run
@@ -151,7 +156,7 @@ class WireUser:
 
     def leave(self, at_us: int) -> None:
         """Disconnect, orderly when nothing is in flight; what is in flight is abandoned."""
-        if self._connection.request is not NO_REQUEST:
+        if self.in_flight:
             self._run.flights.change(at_us, -1)
         self._connection.close()
         self._crowd.note_left(self)

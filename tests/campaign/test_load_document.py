@@ -77,6 +77,8 @@ def test_its_limits_are_those_of_the_code() -> None:
     """A second is saturated where the page says so."""
     for words in (
         f"| {generator.GENERATOR_CPU_S_MAX:g} CPU seconds a second |",
+        f"| {generator.GENERATOR_BUSY_S_MAX:g} s of each second |",
+        f"| {1000 * generator.LOOP_STALL_S_MAX:g} ms |",
         f"| {1000 * generator.LOOP_LAG_S_MAX:g} ms |",
         f"schedule lag, p99 | {1000 * generator.SCHEDULE_LAG_S_P99_MAX:g} ms |",
         f"| {1000 * generator.GC_PAUSE_S_MAX:g} ms |",

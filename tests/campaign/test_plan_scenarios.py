@@ -318,3 +318,14 @@ def test_timeouts_of_the_target_belong_to_the_wire_engine() -> None:
         "plan.yaml:1:54 target.first_byte_timeout:",
     ]
     assert lines[0].endswith("write engine: wire, or an operation's timeout instead")
+
+
+def test_a_header_that_is_a_credential_takes_no_stored_variable() -> None:
+    """A variable is part of the plan, and a plan is stored; what was extracted from an answer is not."""
+    head = TARGET + "variables: {tok: abc}\nscenario:\n"
+    bad = head + '  - {name: a, path: /, headers: {Authorization: "Bearer ${tok}"}}\n'
+    assert "scenario.0.headers.Authorization: is a credential and holds ${tok}" in only_problem(bad)
+
+    log_in = "  - {name: in, path: /in, stage: setup, extract: [{as: token, json: $.t}]}\n"
+    use = '  - {name: a, path: "/${tok}", headers: {Authorization: "Bearer ${token}", X-Shop: "${tok}"}}\n'
+    assert plan(head + log_in + use).variables == {"tok": "abc"}

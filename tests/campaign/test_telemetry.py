@@ -323,6 +323,8 @@ def generator_window(second: int, worker: int) -> WindowReport:
         messages_sent=5 * factor,
         messages_received=4 * factor,
         reconnects=factor,
+        cpu_wait_s=0.3 / factor,
+        loop_stall_s_sum=0.05 * factor,
     )
 
 
@@ -336,6 +338,7 @@ def test_the_generators_figures_are_sums_or_those_of_the_worst_worker() -> None:
     assert (second.generator_cpu_s, second.generator_cpu_s_max) == pytest.approx((0.6, 0.4))
     assert Histogram.decode(second.schedule_lag) == Histogram.decode(packed(0.001, 0.002))
     assert (second.in_flight_s, second.service_s_sum) == pytest.approx((4.5, 4.2))
+    assert (second.generator_busy_s_max, second.loop_stall_s_max) == pytest.approx((0.55, 0.1))
     assert (second.gc_pause_s_sum, second.gc_pause_s_max) == pytest.approx((0.03, 0.008))
     assert (second.descriptors_share_max, second.ports_share_max) == pytest.approx((0.02, 0.02))
     assert (second.bytes_sent, second.messages_sent, second.messages_received, second.reconnects) == (300, 15, 12, 3)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from monitoring_logs.load_orders import SearchOrder
 from monitoring_logs.records import LoadFacts, Meta, SegmentKind, SegmentRecord
-from monitoring_logs.search_records import SearchRecord, SearchStep, StepState
+from monitoring_logs.search_records import SearchRecord, SearchStep, StepState, search_name
 from results_summary.facts import Facts, SearchFacts, SegmentFacts
 from tests.results_summary.load_seconds import histogram_of, load_second
 from tests.support.night import START_MONO_S, START_UTC_S, Night, eight_phases, make_facts
@@ -125,7 +125,7 @@ def night_with_search(*searches: SearchFacts, night: Night | None = None) -> Fac
         record=SegmentRecord(
             segment=90,
             kind=SegmentKind.SEARCH,
-            name="stress_test",
+            name=search_name("stress_test"),
             start_mono_s=start_mono_s,
             start_utc_s=START_UTC_S + start_mono_s - START_MONO_S,
         ),

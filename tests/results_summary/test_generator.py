@@ -21,6 +21,8 @@ from tests.results_summary.load_seconds import histogram_of, load_second
     ("field", "within", "beyond", "limit"),
     [
         ("generator_cpu_s_max", (0.0, 0.899), (0.9, 1.0), GeneratorLimit.CPU),
+        ("generator_busy_s_max", (0.0, 0.899), (0.9, 1.4), GeneratorLimit.BUSY),
+        ("loop_stall_s_max", (0.199, 0.2), (0.201, 0.9), GeneratorLimit.LOOP_STALLS),
         ("loop_lag_s_max", (0.249, 0.25), (0.251,), GeneratorLimit.LOOP_LAG),
         ("gc_pause_s_max", (0.099, 0.1), (0.101,), GeneratorLimit.GARBAGE_COLLECTION),
         ("descriptors_share_max", (0.89, 0.9), (0.91,), GeneratorLimit.DESCRIPTORS),

@@ -161,7 +161,7 @@ def test_a_search_without_an_end_is_read_from_its_steps() -> None:
     early = replace(torn, steps=torn.steps[:3])
     found = searched(at_least(30.0), early)
     assert rates(found) == (120.0, -1.0)
-    assert "its time was over" in search_words(found)
+    assert "it ended before a higher rate was judged" in search_words(found)
 
 
 def test_of_several_searches_all_must_agree() -> None:

@@ -54,6 +54,19 @@ def test_what_cannot_be_read_is_not_known(tmp_path: Path, sockstat: str, ports: 
     assert (reading.ports_used, reading.ports_max) == expected
 
 
+def test_waiting_for_a_cpu_is_counted_from_the_last_look_on(tmp_path: Path) -> None:
+    """The kernel counts nanoseconds over the thread's life; a kernel that does not tell gives 0."""
+    proc = a_proc(tmp_path / "tells")
+    schedstat = proc / "self" / "schedstat"
+    schedstat.write_text("7000000000 1500000000 99\n")
+    with GeneratorGauges(proc) as gauges:
+        schedstat.write_text("7000000000 1750000000 99\n")
+        waited = [gauges.read(0.0).cpu_wait_s, gauges.read(1.0).cpu_wait_s]
+    assert waited == [pytest.approx(0.25), 0.0]
+    with GeneratorGauges(a_proc(tmp_path / "silent")) as gauges:
+        assert gauges.read(0.0).cpu_wait_s == 0.0
+
+
 def test_the_real_process_knows_its_descriptors() -> None:
     """Opening ten raises the number by ten; the limit is the process's own."""
     with GeneratorGauges() as gauges:

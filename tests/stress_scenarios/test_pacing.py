@@ -240,7 +240,7 @@ def test_a_changed_pace_keeps_the_place_in_the_interval(rate: float, next_s: flo
     schedule = schedule_of(EasedTime(start_mono_s=0.0))
     for step in range(3):
         schedule.note_operation(started_mono_s=step, ended_mono_s=step)
-    schedule.adjust(2.75, operations_per_s=rate, end_s=10.0)
+    schedule.adjust(2.75, operations_per_s=rate, end_s=10.0, in_flight=False)
     assert schedule.next_start_mono_s(2.75) == pytest.approx(next_s)
     starts = started_until(schedule, now_s=2.75, end_s=20.0, takes_s=0.0)
     assert len(starts) == math.ceil((10.0 - next_s) * rate - 1e-6)
@@ -250,7 +250,7 @@ def test_a_changed_pace_forgets_lateness() -> None:
     """A connection that is five behind makes no burst of five at the new pace."""
     schedule = schedule_of(EasedTime(start_mono_s=0.0))
     schedule.note_operation(started_mono_s=0.0, ended_mono_s=6.2)
-    schedule.adjust(6.2, operations_per_s=10.0, end_s=100.0)
+    schedule.adjust(6.2, operations_per_s=10.0, end_s=100.0, in_flight=False)
     starts = started_until(schedule, now_s=6.2, end_s=7.2, takes_s=0.0)
     assert len(starts) == pytest.approx(10, abs=1)
 
@@ -260,7 +260,7 @@ def test_a_connection_that_has_not_begun_keeps_its_start() -> None:
     order = an_order(connections=2, rate=1.0, ramp_s=20.0, hold_s=10.0)
     schedule = connection_schedule(order, 1, EasedTime(start_mono_s=0.0))
     assert isinstance(schedule, PacedSchedule)
-    schedule.adjust(5.0, operations_per_s=4.0, end_s=30.0)
+    schedule.adjust(5.0, operations_per_s=4.0, end_s=30.0, in_flight=False)
     assert schedule.next_start_mono_s(5.0) == 10.0
 
 

@@ -65,6 +65,16 @@ def test_a_window_is_over_after_exactly_one_second(now_s: float, *, over: bool) 
     assert Collected().counters.is_over(now_s) is over
 
 
+@pytest.mark.parametrize(("lags_s", "stalls_s"), [((0.009, 0.0099), 0.0), ((0.01,), 0.01), ((0.09, 0.002, 0.03), 0.12)])
+def test_stalls_of_the_loop_add_up(lags_s: tuple[float, ...], stalls_s: float) -> None:
+    """From 10 ms on a late turn is a stall; the next window begins without any."""
+    collected = Collected()
+    for lag_s in lags_s:
+        collected.counters.note_lag(lag_s)
+    collected.counters.turn(START_S + 2.0, gauges())
+    assert [report.loop_stall_s_sum for report in collected.reports] == [pytest.approx(stalls_s), 0.0]
+
+
 def test_a_window_reports_its_completions_apart_by_outcome() -> None:
     """Counts, histograms, bytes, processor time and lag are those of the window, due and started those of the segment."""
     collected = Collected()
