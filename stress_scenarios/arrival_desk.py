@@ -115,9 +115,9 @@ class ArrivalDesk:
         """All users look again for themselves, and say so when they are idle."""
         self._idle.clear()
 
-    def note_share(self, now_mono_s: float) -> None:
+    def note_share(self) -> None:
         """Load time runs differently now: what is late is given up, and what waits is dropped. Easing must not end in a burst."""
-        self._give_up_due(now_mono_s)
+        self._give_up_due(self._clock.changed_mono_s)  # what came since then belongs to the new share
         self._share = self._clock.time.share
         self._drop_waiting()
 

@@ -173,9 +173,9 @@ class OpenPool:
         """Drop what has waited too long."""
         self._desk.look(now_mono_s)
 
-    def note_share(self, now_mono_s: float) -> None:
+    def note_share(self, now_mono_s: float) -> None:  # noqa: ARG002 - the clock knows when
         """No burst afterwards."""
-        self._desk.note_share(now_mono_s)
+        self._desk.note_share()
 
     def adjust(self, now_mono_s: float, *, operations_per_s: float, connections: int) -> None:
         """Another rate; another number of users takes effect with the next arrivals and the next ends."""

@@ -11,7 +11,7 @@ from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.registry import Latch, latched
 from stress_scenarios.demo_process import DemoProcess
 from tests.support.night_plans import night_plan, phase
-from tests.support.nights import Campaign, Home, foreground, new_home
+from tests.support.nights import Campaign, Home, foreground, makes_load, new_home
 from tests.support.servers import demo_service
 
 pytestmark = [pytest.mark.process, pytest.mark.campaign, pytest.mark.timeout(120)]
@@ -99,7 +99,7 @@ def test_a_stop_file_stops_a_ramp_at_once_and_holds_until_a_reset(shop: DemoProc
     home = new_home(tmp_path)
     plan = night_plan(shop.url, scenario=PAGE, phases=TWO_PHASES, ramp_percent=50)
     with foreground(home, plan) as night:
-        night.campaign.wait_for(lambda seen: seen.state == "RAMPING" and seen.connections_open > 0, "the ramp")
+        night.campaign.wait_for(lambda seen: seen.state == "RAMPING" and makes_load(seen), "the ramp")
         (night.campaign.run_dir / "STOP").touch()
         assert night.wait() == 4
     stopped = (Outcome.OPERATOR_STOP, Outcome.NOT_REACHED)

@@ -87,7 +87,7 @@ def test_after_a_change_the_count_agrees_with_the_schedules(
     kept = schedules[:connections_after]
     for schedule in kept:
         assert not isinstance(schedule, int)
-        schedule.adjust(at_s, operations_per_s=rate_after, end_s=ramp_s + 20.0)  # type: ignore[union-attr]
+        schedule.adjust(at_s, operations_per_s=rate_after, end_s=ramp_s + 20.0, in_flight=False)  # type: ignore[union-attr]
     joining = connections_after - len(kept)
     joined = [
         joining_schedule(

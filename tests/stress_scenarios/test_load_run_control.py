@@ -1,5 +1,6 @@
 """A running load that is changed, held and let go on, on virtual time."""
 
+import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -341,3 +342,42 @@ def test_a_thought_that_outlasts_the_load_ends_with_it(page: LoadPage) -> None:
     ran = run_load(page, an_order(hold_s=2.0), FakeEngine(), make_program=lambda _: Sleepy())
     assert heard == [1.0]
     assert ran.windows[-1].end_mono_s - START_S == pytest.approx(2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("adjusts", [0, 1, 9])
+def test_changes_to_the_same_pace_lose_no_start(page: LoadPage, adjusts: int) -> None:
+    """Also those that come while operations are in flight, of which each takes most of its interval."""
+    order = an_order(connections=5, rate=2.0, hold_s=10.0)
+    engine = FakeEngine(takes_s=lambda _: 0.35)
+    same = partial(LoadRun.adjust, operations_per_s=2.0, connections=5)
+    ran = run_load(page, order, engine, *((0.93 * (number + 1), same) for number in range(adjusts)))
+    assert ran.drained.operations_started == ran.drained.operations_requested == 100
+
+
+class ImpatientProgram:
+    """Gives up waiting for a start again and again, and is busy with one of its own meanwhile."""
+
+    def __init__(self, connection: int) -> None:
+        self.connection = connection
+
+    async def run_session(self, starts: Starts) -> None:
+        """A few starts."""
+        for _ in range(5):
+            try:
+                await asyncio.wait_for(starts.next(), 0.017)
+            except TimeoutError:
+                await asyncio.sleep(0.35)
+                await starts.next()
+            starts.started(0)
+            await asyncio.sleep(0.1)
+            starts.ended(0, Passed(), 0)
+
+
+def test_a_user_that_gives_up_waiting_gets_no_arrival_while_it_is_busy(page: LoadPage) -> None:
+    """Its arrivals are others', and each is started or dropped."""
+    order = arriving(an_order(connections=20, hold_s=10.0))
+    ran = run_load(page, order, FakeEngine(), make_program=ImpatientProgram)
+    drained = ran.drained
+    assert drained.operations_requested == 100
+    assert drained.operations_started == drained.operations_succeeded == 100
+    assert max_s(ran.response) == pytest.approx(0.1, abs=0.001)

@@ -255,6 +255,27 @@ def test_a_changed_pace_forgets_lateness() -> None:
     assert len(starts) == pytest.approx(10, abs=1)
 
 
+@pytest.mark.parametrize("adjusts", [1, 2, 3])
+def test_a_changed_pace_takes_no_start_from_an_operation_in_flight(adjusts: int) -> None:
+    """Its own start is behind it: the next is the next on the grid, however often the same pace is set."""
+    schedule = schedule_of(EasedTime(start_mono_s=0.0))
+    schedule.note_operation(started_mono_s=0.0, ended_mono_s=0.1)
+    for number in range(adjusts):
+        schedule.adjust(1.2 + 0.2 * number, operations_per_s=1.0, end_s=10.0, in_flight=True)
+    schedule.note_operation(started_mono_s=1.0, ended_mono_s=1.9)
+    assert schedule.next_start_mono_s(1.9) == pytest.approx(2.0)
+    assert len(started_until(schedule, now_s=1.9, end_s=20.0, takes_s=0.0)) == 8
+
+
+def test_the_end_of_an_earlier_operation_takes_no_start_of_a_new_schedule() -> None:
+    """A connection that was to leave, and is wanted again while its last operation is in flight, makes all its starts."""
+    schedule = PacedSchedule(Grid(first_s=2.0, interval_s=1.0, count=3), EasedTime(start_mono_s=0.0))
+    schedule.note_in_flight()
+    schedule.note_operation(started_mono_s=0.5, ended_mono_s=1.5)
+    assert schedule.next_start_mono_s(1.5) == 2.0
+    assert len(started_until(schedule, now_s=1.5, end_s=20.0, takes_s=0.0)) == 3
+
+
 def test_a_connection_that_has_not_begun_keeps_its_start() -> None:
     """The ramp goes on at another pace."""
     order = an_order(connections=2, rate=1.0, ramp_s=20.0, hold_s=10.0)

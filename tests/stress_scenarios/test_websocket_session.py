@@ -70,6 +70,13 @@ def test_without_ids_the_next_message_is_the_reply(run: Run[Any]) -> None:
 
 
 @LOOPS
+def test_what_utf_8_cannot_say_is_sent_as_a_question_mark(run: Run[Any]) -> None:
+    """Half of a surrogate pair, as a value of an answer may hold it, ends nothing."""
+    outcomes, _, _ = facing("/echo", 2, kind=replace(NEXT_ONE, message="a\ud800b"))(run)
+    assert [outcome.body for outcome in outcomes if isinstance(outcome, WebSocketReply)] == [b"a?b"] * 2
+
+
+@LOOPS
 def test_a_mute_server_fails_every_operation(run: Run[Any]) -> None:
     """NO_REPLY each time; the connection is kept, because with ids a late reply would be known."""
     outcomes, user, seen = facing("/mute", 3, timeout_s=SHORT_S)(run)

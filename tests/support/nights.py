@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from baseline_metrics.host_files import MarkedProcess, marked_processes
+from baseline_metrics.samples import Sample
 from campaign import control
 from campaign.status import Ended, NoStatus, Status, read_status
 from monitoring_logs.reader import RunReader
@@ -66,6 +67,11 @@ def with_patience(make: Callable[[Path], Seen], directory: Path) -> Seen:
         with suppress(HeldBackError):
             return make(directory / f"try_{attempt}")
     return make(directory / f"try_{TRIES_MAX}")
+
+
+def makes_load(status: Status) -> bool:
+    """Whether operations have ended in the last seconds of the load that runs."""
+    return isinstance(status.rate_per_s, Sample) and status.rate_per_s.value > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +202,7 @@ class Campaign:
 
     def wait_for_load(self, *, seconds: float = 0.3) -> Status:
         """Wait until the first phase holds and its operations have succeeded for a while."""
-        seen = self.wait_for(lambda status: status.state == "HOLDING" and status.connections_open > 0, "load")
+        seen = self.wait_for(lambda status: status.state == "HOLDING" and makes_load(status), "load")
         time.sleep(seconds)  # so that there is something in the record to be lost
         return seen
 
