@@ -238,6 +238,7 @@ def test_screen_of_each_progress(progress: Progress, kind: type) -> None:
 
 def test_signals_are_counted_and_wake_the_loop() -> None:
     """SIGINT and SIGTERM count as interrupts, SIGHUP as a lost terminal, and none of them waits for the next look."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
     before = signal.getsignal(signal.SIGTERM)
     with signals_noted() as asks:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -246,6 +247,7 @@ def test_signals_are_counted_and_wake_the_loop() -> None:
         assert asks.interrupts == 2
         assert asks.hung_up
     assert signal.getsignal(signal.SIGTERM) is before
+    signal.signal(signal.SIGINT, outside)
 
 
 def test_ignored_signals_stay_ignored() -> None:

@@ -184,9 +184,11 @@ def test_each_bad_answer_has_its_class(badly_served: tuple[Way, Load]) -> None:
 
 
 def test_failures_of_one_kind_are_one_group(badly_served: tuple[Way, Load]) -> None:
-    """No count, port or address is in their words."""
-    _, load = badly_served
-    assert {name: len(load.operations[name].errors) for name in TABLE} == dict.fromkeys(TABLE, 1)
+    """No count, port or address is in their words. What takes too long may do so at two places: connecting, and answering."""
+    way, load = badly_served
+    for name, rude in TABLE.items():
+        groups = len(load.operations[name].errors)
+        assert 1 <= groups <= (2 if rude.expected(way) is TIMEOUT else 1), (name, load.operations[name].errors)
 
 
 def test_good_answers_pass_among_bad_ones(badly_served: tuple[Way, Load]) -> None:
