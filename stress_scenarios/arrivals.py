@@ -20,6 +20,7 @@ from stress_scenarios.load_plan import (
     Arrivals,
     ConstantRate,
     Curve,
+    LoadOrder,
     RampRate,
     RateShape,
     ReplayRate,
@@ -136,6 +137,18 @@ class ArrivalTimes:
         )
         self._number = 0
         self.next_s = self._count.when(0)
+
+    @classmethod
+    def of_order(cls, order: LoadOrder, arrivals: Arrivals, replayed: Sequence[float]) -> "ArrivalTimes":
+        """Those of an order whose pace they are; its whole load, ramp included. replayed: the times of a replay."""
+        return cls(
+            arrivals,
+            ramp_s=order.ramp_s,
+            ramp_curve=order.ramp_curve,
+            load_s=order.ramp_s + order.hold_s,
+            seed=order.seed,
+            replayed=replayed,
+        )
 
     @property
     def requested(self) -> int:

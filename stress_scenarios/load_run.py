@@ -271,14 +271,7 @@ class LoadRun:
         order = self.order
         match order.pace:
             case Arrivals() as pace:
-                times = ArrivalTimes(
-                    pace,
-                    ramp_s=order.ramp_s,
-                    ramp_curve=order.ramp_curve,
-                    load_s=load_s(order),
-                    seed=order.seed,
-                    replayed=self._replayed,
-                )
+                times = ArrivalTimes.of_order(order, pace, self._replayed)
                 return OpenPool(order, self, self._spawn, times=times, start_within_s=pace.start_within_s)
             case Paced() | Unpaced() | Thinking():
                 return ClosedPool(order, self, self._spawn)

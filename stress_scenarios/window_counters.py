@@ -96,9 +96,7 @@ class WindowCounters:
         self._service_s_sum = 0.0
         self._loop_lag_s_max = 0.0
         self._loop_stall_s_sum = 0.0
-        self._in_flight = 0
         self._in_flight_s = 0.0
-        self._in_flight_since_s = start_mono_s
 
     # Counting -------------------------------------------------------------------------------------------------------
 
@@ -141,21 +139,12 @@ class WindowCounters:
         self._service_s_sum += seconds
 
     def add_in_flight_s(self, seconds: float) -> None:
-        """The integral of operations in flight within the current window, where it is kept elsewhere; instead of note_in_flight."""
+        """The integral of operations in flight within the current window, which is kept elsewhere."""
         self._in_flight_s += seconds
 
     def add_schedule_lags(self, lags: Histogram) -> None:
         """How late we were with starts that were counted elsewhere."""
         self._schedule_lag.merge(lags)
-
-    def note_schedule_lag(self, lag_s: float) -> None:
-        """How late we were with one start, after it was due and a connection was free."""
-        self._schedule_lag.record_s(max(0.0, lag_s))
-
-    def note_in_flight(self, now_mono_s: float, operations: int) -> None:
-        """So many operations are in flight from now on. Call it at every change, or at least every 10 ms, after turn."""
-        self._integrate(now_mono_s)
-        self._in_flight = operations
 
     def note_lag(self, lag_s: float) -> None:
         """How late the worker's loop turned; a window keeps the greatest, and the sum of those that are stalls."""
@@ -187,7 +176,6 @@ class WindowCounters:
             self._report(now_mono_s, gauges)
 
     def _report(self, end_mono_s: float, gauges: LoadGauges) -> None:
-        self._integrate(end_mono_s)
         before, generator = self._before, gauges.generator
         if generator is before.generator:  # several windows end after a stall: its pauses were told with the first
             generator = replace(generator, gc_pause_s_sum=0.0, gc_pause_s_max=0.0, cpu_wait_s=0.0)
@@ -229,11 +217,6 @@ class WindowCounters:
         self._before = gauges
         self._clear()
         self._send(report)
-
-    def _integrate(self, now_mono_s: float) -> None:
-        if now_mono_s > self._in_flight_since_s:
-            self._in_flight_s += self._in_flight * (now_mono_s - self._in_flight_since_s)
-            self._in_flight_since_s = now_mono_s
 
     def _tally(self, operation: int) -> _OperationTally:
         tally = self._tallies.get(operation)

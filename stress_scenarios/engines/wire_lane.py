@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from stress_scenarios.engines.engine import Answer
-from stress_scenarios.engines.wire_connection import WireConnection, now_us
+from stress_scenarios.engines.wire_connection import WireConnection
 from stress_scenarios.engines.wire_cookies import CookieBox
 from stress_scenarios.engines.wire_request import NO_REQUEST
 from stress_scenarios.engines.wire_steps import Step
 from stress_scenarios.engines.wire_tally import BUCKET_OF_US, TABLE_US
-from stress_scenarios.scenario import AnswerJudgement, Failed
+from stress_scenarios.scenario import AnswerJudgement
 
 if TYPE_CHECKING:
     from stress_scenarios.engines.wire_load_run import WireLoadRun
@@ -109,22 +109,13 @@ class Lane:
 
     def ended(self, outcome: AnswerJudgement | Answer, bytes_received: int, cookies: list[str]) -> None:
         """The request in flight has ended otherwise: with a failure, or with more to do than to count."""
-        at_us = now_us()
-        run = self._run
-        if at_us >= run.look_us:
-            run.look(at_us)
-        tally = self._step.tally
-        service_us = at_us - self.started_us
-        if isinstance(outcome, Failed):
-            tally.count_failed(bytes_received=bytes_received)
-            run.note_failure(tally.operation, outcome, service_us=service_us, late_us=self.late_us)
-        else:
-            tally.count_succeeded(service_us=service_us, late_us=self.late_us, bytes_received=bytes_received)
+        at_us = self._run.note_ended(
+            self._step.tally, outcome, started_us=self.started_us, late_us=self.late_us, received=bytes_received
+        )
         if cookies:
             if self._cookies is None:
                 self._cookies = CookieBox()
             self._cookies.take(self._step.request, cookies)
-        run.last_end_us = at_us
         self._crowd.note_free(self, at_us)
 
     def broken(self, error: Exception) -> None:

@@ -15,6 +15,7 @@ from baseline_metrics.load_page import LoadPage
 from stress_scenarios.arrival_replay import replayed_times
 from stress_scenarios.arrivals import ArrivalTimes
 from stress_scenarios.due_counts import DueByTarget, due_count
+from stress_scenarios.engines.engine import Answer
 from stress_scenarios.engines.wire_alarm import Alarm
 from stress_scenarios.engines.wire_closed_crowd import ClosedCrowd
 from stress_scenarios.engines.wire_connection import NEVER_US, now_us
@@ -30,7 +31,7 @@ from stress_scenarios.load_clock import LoadClock
 from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, Thinking, Unpaced
 from stress_scenarios.messages import Drained, WindowReport
 from stress_scenarios.pacing import load_s
-from stress_scenarios.scenario import Failed
+from stress_scenarios.scenario import AnswerJudgement, Failed
 from stress_scenarios.window_counters import WINDOW_S, LoadGauges
 
 LOOK_US = 4000
@@ -189,15 +190,30 @@ class WireLoadRun:
         self.lags.record(max(0, lag_us))
         self.flights.change(at_us, 1)
 
-    def note_failure(self, operation: int, failed: Failed, *, service_us: int, late_us: int) -> None:
-        """An operation failed; its bytes are counted with the operation's others."""
-        self._windows.record(
-            operation,
-            failed,
-            response_s=(service_us + late_us) / _US_PER_S,
-            service_s=service_us / _US_PER_S,
-            bytes_received=0,
-        )
+    def note_ended(
+        self, tally: OperationTally, outcome: AnswerJudgement | Answer, *, started_us: int, late_us: int, received: int
+    ) -> int:
+        """An operation has ended, late_us after its intended start plus the time since its actual one. Returns the time.
+
+        received: bytes; they are counted with the operation's others, also of a failure.
+        """
+        at_us = now_us()
+        if at_us >= self.look_us:
+            self.look(at_us)
+        service_us = at_us - started_us
+        if isinstance(outcome, Failed):
+            tally.count_failed(bytes_received=received)
+            self._windows.record(
+                tally.operation,
+                outcome,
+                response_s=(service_us + late_us) / _US_PER_S,
+                service_s=service_us / _US_PER_S,
+                bytes_received=0,
+            )
+        else:
+            tally.count_succeeded(service_us=service_us, late_us=late_us, bytes_received=received)
+        self.last_end_us = at_us
+        return at_us
 
     def note_dropped(self, operations: int) -> None:
         """Arrivals were given up."""
@@ -247,14 +263,7 @@ class WireLoadRun:
         steps = linked_steps(order, self._engine.requests, self._tallies)
         match order.pace:
             case Arrivals() as pace:
-                times = ArrivalTimes(
-                    pace,
-                    ramp_s=order.ramp_s,
-                    ramp_curve=order.ramp_curve,
-                    load_s=load_s(order),
-                    seed=order.seed,
-                    replayed=self._replayed,
-                )
+                times = ArrivalTimes.of_order(order, pace, self._replayed)
                 return OpenCrowd(self, steps, times, start_within_s=pace.start_within_s)
             case Paced() | Unpaced() | Thinking():
                 return ClosedCrowd(self, steps)

@@ -201,38 +201,33 @@ def test_pauses_are_told_once() -> None:
     assert [report.descriptors_open for report in collected.reports] == [5, 5, 5]
 
 
-def test_what_is_in_flight_is_integrated_within_each_window() -> None:
-    """Two for half a second, then three over the window's end; lags and service times belong to their window alone."""
+def test_what_was_counted_elsewhere_belongs_to_its_window_alone() -> None:
+    """Time in flight, lateness with starts, service times: the next window begins without any."""
     collected = Collected()
-    collected.counters.note_in_flight(START_S, 2)
-    collected.counters.note_in_flight(START_S + 0.5, 3)
-    collected.counters.note_schedule_lag(0.001)
-    collected.counters.note_schedule_lag(-1e-9)
+    lags = Histogram()
+    lags.record_s(0.001)
+    collected.counters.add_in_flight_s(2.5)
+    collected.counters.add_schedule_lags(lags)
     collected.complete(response_s=0.4)
     collected.complete(response_s=0.2, failed=Failed(error=ErrorClass.RESET, message="gone"))
-    collected.counters.turn(START_S + 1.0, gauges())
-    collected.counters.note_in_flight(START_S + 1.2, 0)
     collected.counters.turn(START_S + 2.0, gauges())
-    assert [report.in_flight_s for report in collected.reports] == pytest.approx([2.5, 0.6])
+    assert [report.in_flight_s for report in collected.reports] == [2.5, 0.0]
     assert [report.service_s_sum for report in collected.reports] == pytest.approx([0.3, 0.0])
     first, second = (Histogram.decode(report.schedule_lag) for report in collected.reports)
-    assert (first.count, first.max_s, second.count) == (2, Sample(value=0.001), 0)
+    assert (first.count, first.max_s, second.count) == (1, Sample(value=0.001), 0)
 
 
 def test_successes_that_were_counted_elsewhere_are_taken_whole() -> None:
     """In bulk or one by one, a window is the same."""
     one_by_one, bulk = Collected(), Collected()
-    response, service, lags = Histogram(), Histogram(), Histogram()
+    response, service = Histogram(), Histogram()
     for response_s in (0.1, 0.2, 0.4):
         one_by_one.complete(response_s=response_s)
-        one_by_one.counters.note_schedule_lag(0.003)
         response.record_s(response_s)
         service.record_s(response_s / 2)
-        lags.record_s(0.003)
     bulk.counters.add_successes(0, 3, response=response, service=service)
     bulk.counters.add_bytes_received(30)
     bulk.counters.add_service_s(0.35)
-    bulk.counters.add_schedule_lags(lags)
     for collected in (one_by_one, bulk):
         collected.counters.turn(START_S + 1.0, gauges())
     assert replace(bulk.reports[0], service_s_sum=one_by_one.reports[0].service_s_sum) == one_by_one.reports[0]
