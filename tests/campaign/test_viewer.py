@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -236,9 +236,17 @@ def test_screen_of_each_progress(progress: Progress, kind: type) -> None:
     assert isinstance(screen, kind)
 
 
+@pytest.fixture
+def interrupts_heard() -> Iterator[None]:
+    """Whoever started the tests may ignore Ctrl-C; then what is noted of it would be nothing."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, outside)
+
+
+@pytest.mark.usefixtures("interrupts_heard")
 def test_signals_are_counted_and_wake_the_loop() -> None:
     """SIGINT and SIGTERM count as interrupts, SIGHUP as a lost terminal, and none of them waits for the next look."""
-    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore it
     before = signal.getsignal(signal.SIGTERM)
     with signals_noted() as asks:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -247,7 +255,6 @@ def test_signals_are_counted_and_wake_the_loop() -> None:
         assert asks.interrupts == 2
         assert asks.hung_up
     assert signal.getsignal(signal.SIGTERM) is before
-    signal.signal(signal.SIGINT, outside)
 
 
 def test_ignored_signals_stay_ignored() -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from baseline_metrics.load_page import LoadPage
 from stress_scenarios.load_plan import ErrorClass
+from stress_scenarios.messages import ERROR_GROUPS_MAX
+from stress_scenarios.window_counters import MORE_ERRORS_MESSAGE
 from tests.stress_scenarios.bad_server_rig import WAYS, Load, Way, an_order_for, in_loop_of, make_load, run_against
 from tests.stress_scenarios.rude_servers import (
     Answer,
@@ -184,11 +186,15 @@ def test_each_bad_answer_has_its_class(badly_served: tuple[Way, Load]) -> None:
 
 
 def test_failures_of_one_kind_are_one_group(badly_served: tuple[Way, Load]) -> None:
-    """No count, port or address is in their words. What takes too long may do so at two places: connecting, and answering."""
-    way, load = badly_served
-    for name, rude in TABLE.items():
-        groups = len(load.operations[name].errors)
-        assert 1 <= groups <= (2 if rude.expected(way) is TIMEOUT else 1), (name, load.operations[name].errors)
+    """No count, port or address is in their words.
+
+    There are more kinds here than a window names, so on a busy machine some fall under (more); the others are one each.
+    """
+    _, load = badly_served
+    named = {name: set(load.operations[name].errors) for name in TABLE}
+    words = {name: {message for _, message in groups} - {MORE_ERRORS_MESSAGE} for name, groups in named.items()}
+    assert {name: groups for name, groups in words.items() if len(groups) > 1} == {}
+    assert sum(map(len, words.values())) >= ERROR_GROUPS_MAX
 
 
 def test_good_answers_pass_among_bad_ones(badly_served: tuple[Way, Load]) -> None:
