@@ -88,7 +88,7 @@ safety:                     # the guardian's limits, percent of this machine
 """
 
 DEMO_PLAN = """\
-# The demo: eight short phases against the bundled shop. `make demo` compresses this hour into two minutes.
+# The demo: eight short phases and a search against the bundled shop. `make demo` compresses this hour into two minutes.
 #
 #     python3 launch_autonomous_testing.py run --demo --compress 2min
 #
@@ -129,8 +129,9 @@ phases:
   - {name: moderate_load_2, duration: 3min, connections: 7, operations: 20, level: moderate, required_health: 60}
   - {name: high_load_1, duration: 3min, connections: 9, operations: 25, level: high, threshold_multiplier: 1.1, required_health: 60}
   - {name: high_load_2, duration: 3min, connections: 11, operations: 25, level: high, threshold_multiplier: 1.1, required_health: 60}
-  - {name: stress_test, duration: 3min, connections: 15, operations: 30, level: extreme, threshold_multiplier: 1.1, required_health: 60}
-  - {name: endurance_test, duration: 5min, connections: 8, operations: 40, level: sustained, required_health: 60}
+  - {name: stress_test, duration: 11min, connections: 15, operations: 30, level: extreme, threshold_multiplier: 1.1, required_health: 60,
+     search: {share: 75%, start: 1000}}   # then: the highest rate that the shop just carries
+  - {name: endurance_test, duration: 4min, connections: 8, operations: 40, level: sustained, required_health: 60}
 
 baseline: {idle: 2min}
 break: 2min                 # the anchor fills it

@@ -100,6 +100,8 @@ def limit_words(found: Searched) -> str:
 def overshoot_words(found: Searched) -> str:
     """How far the search went beyond what it was looking for; "" when it found no upper end."""
     match found.overshoot_percent:
+        case Sample(value=percent) if percent < 0.5:  # would be written as 0 %
+            return "no higher rate was tried"
         case Sample(value=percent):
             return f"the highest rate tried lay {percent:.0f} % beyond"
         case Gap():

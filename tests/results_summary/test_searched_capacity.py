@@ -70,6 +70,20 @@ def test_the_searchs_bracket_is_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("percent", "words"),
+    [
+        (0.0, "no higher rate was tried"),
+        (0.49, "no higher rate was tried"),
+        (0.6, "the highest rate tried lay 1 % beyond"),
+    ],
+)
+def test_an_overshoot_of_nothing_is_said_in_words(percent: float, words: str) -> None:
+    """What would be written as 0 % means that the lowest rate that failed was the highest one tried."""
+    found = replace(searched(at_least(120.0), search_facts()), overshoot_percent=Sample(value=percent))
+    assert overshoot_words(found) == words
+
+
+@pytest.mark.parametrize(
     ("phases", "bracket"),
     [
         (CapacityUnknown(reason=""), (180.0, 210.0)),
