@@ -9,6 +9,7 @@ Layout, little endian, 8 bytes a word:
     4 connections_open | 5 connections_opened | 6 operations_due (intended starts so far)
     7 operations_dropped (intended starts given up because they could not be made in time)
     8 + 4 * operation: started, succeeded, failed, bytes_received     (at most OPERATIONS_MAX operations)
+    264 memory load, bytes: asked for now, held, resident, achieved, peak; byte-seconds (doubles): asked, achieved
 """
 
 import mmap
@@ -20,7 +21,8 @@ OPERATIONS_MAX = 64
 """Operations of one scenario mix: a page stays within 4 KiB, and a plan with more is refused."""
 
 MAGIC = 0x3152_4441_5942_4B44
-_WORDS = 8 + 4 * OPERATIONS_MAX
+_MEMORY_WORD = 8 + 4 * OPERATIONS_MAX
+_WORDS = _MEMORY_WORD + 7
 PAGE_BYTES = _WORDS * 8
 LEASE_S = 0.8
 LEASE_RENEWAL_S = 0.1
@@ -38,6 +40,23 @@ class OperationCounts:
     succeeded: int
     failed: int
     bytes_received: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryCounts:
+    """A worker's newest memory load, exact even after SIGKILL.
+
+    due_bytes: asked for at this moment; held_bytes: touched; resident_bytes: of the process, by the kernel; achieved_bytes:
+    what counts, the part of it that is resident. peak_bytes: the most that was achieved. *_byte_s: integrals over its time.
+    """
+
+    due_bytes: int
+    held_bytes: int
+    resident_bytes: int
+    achieved_bytes: int
+    peak_bytes: int
+    asked_byte_s: float
+    achieved_byte_s: float
 
 
 class LoadPage:
@@ -126,7 +145,33 @@ class LoadPage:
         started, succeeded, failed, received = self._words[base : base + 4]
         return OperationCounts(started=started, succeeded=succeeded, failed=failed, bytes_received=received)
 
+    @property
+    def memory(self) -> MemoryCounts:
+        """The worker's newest memory load; all 0 for one that makes none."""
+        due, held, resident, achieved, peak = self._words[_MEMORY_WORD : _MEMORY_WORD + 5]
+        asked_byte_s, achieved_byte_s = self._doubles[_MEMORY_WORD + 5 : _MEMORY_WORD + 7]
+        return MemoryCounts(
+            due_bytes=due,
+            held_bytes=held,
+            resident_bytes=resident,
+            achieved_bytes=achieved,
+            peak_bytes=peak,
+            asked_byte_s=asked_byte_s,
+            achieved_byte_s=achieved_byte_s,
+        )
+
     # Worker ---------------------------------------------------------------------------------------------------------
+
+    def count_memory(self, counts: MemoryCounts) -> None:
+        """Publish where the memory load stands."""
+        words, first = self._words, _MEMORY_WORD
+        words[first] = counts.due_bytes
+        words[first + 1] = counts.held_bytes
+        words[first + 2] = counts.resident_bytes
+        words[first + 3] = counts.achieved_bytes
+        words[first + 4] = counts.peak_bytes
+        self._doubles[first + 5] = counts.asked_byte_s
+        self._doubles[first + 6] = counts.achieved_byte_s
 
     def counters(self, index: int) -> tuple[memoryview, int]:
         """All words of the page, and which one is the first of an operation's four, in the order of OperationCounts.

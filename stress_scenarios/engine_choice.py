@@ -31,8 +31,8 @@ def chosen_engine(name: EngineName, *, worker: int, page: LoadPage) -> ChosenEng
             return _httpx(worker, page)
         case EngineName.WIRE:
             return _wire(worker, page)
-        case EngineName.DRILL:
-            raise AssertionError("a drill makes its load without a loop")
+        case EngineName.DRILL | EngineName.MEMORY:
+            raise AssertionError(f"{name.value} makes its load without a loop")
 
 
 def _httpx(worker: int, page: LoadPage) -> ChosenEngine:

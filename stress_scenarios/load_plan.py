@@ -12,6 +12,7 @@ class EngineName(Enum):
 
     HTTPX = "httpx"
     WIRE = "wire"  # HTTP/1.1 on uvloop and httptools, without a coroutine per operation
+    MEMORY = "memory"  # no engine for requests: it holds memory, see loads.memory_load
     DRILL = "drill"  # a small real load on the worker's own core, for rehearsing stops without a target
 
 

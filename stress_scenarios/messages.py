@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from baseline_metrics.codec import Codec
 from stress_scenarios.load_plan import EngineName, ErrorClass, LoadOrder
+from stress_scenarios.loads.memory_order import MemoryOrder
 
 VERSION = 2
 
@@ -22,6 +23,13 @@ class Prepare:
     """Get ready for this load; answer Prepared. Nothing is sent to the target yet."""
 
     order: LoadOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareMemory:
+    """Get ready for this memory load; answer Prepared. Only a worker of EngineName.MEMORY understands it."""
+
+    order: MemoryOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +194,43 @@ class Drained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryWindow:
+    """A memory load at the end of one second of its segment. ``sequence`` rises by one per report of a worker.
+
+    share: permitted; due_bytes: asked for whatever was permitted; the others as in load_page.MemoryCounts.
+    """
+
+    worker: int
+    sequence: int
+    segment: int
+    start_mono_s: float
+    end_mono_s: float
+    share: float
+    due_bytes: int
+    held_bytes: int
+    resident_bytes: int
+    achieved_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryDrained:
+    """The segment's memory load is over and everything is released.
+
+    release_s: how long the last release took, from the decision until the kernel had taken everything. resident_bytes_left:
+    by which the process is larger than before the load. refused: the kernel's words if it gave less than was asked, or "".
+    """
+
+    worker: int
+    segment: int
+    peak_bytes: int
+    asked_byte_s: float
+    achieved_byte_s: float
+    release_s: float
+    resident_bytes_left: int
+    refused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFault:
     """The worker cannot go on, and leaves with exit code 70."""
 
@@ -193,8 +238,8 @@ class WorkerFault:
     detail: str
 
 
-ORDERS = Codec(Prepare, Go, Adjust, Hold, Continue, Release, Leave, version=VERSION)
-REPORTS = Codec(WorkerReady, Prepared, WindowReport, Drained, WorkerFault, version=VERSION)
+ORDERS = Codec(Prepare, PrepareMemory, Go, Adjust, Hold, Continue, Release, Leave, version=VERSION)
+REPORTS = Codec(WorkerReady, Prepared, WindowReport, Drained, MemoryWindow, MemoryDrained, WorkerFault, version=VERSION)
 
-Order = Prepare | Go | Adjust | Hold | Continue | Release | Leave
-Report = WorkerReady | Prepared | WindowReport | Drained | WorkerFault
+Order = Prepare | PrepareMemory | Go | Adjust | Hold | Continue | Release | Leave
+Report = WorkerReady | Prepared | WindowReport | Drained | MemoryWindow | MemoryDrained | WorkerFault

@@ -17,6 +17,7 @@ from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import RedactionError, register_secrets
 from stress_scenarios.arrival_replay import ReplayError
 from stress_scenarios.engines.engine import Engine, EngineError
+from stress_scenarios.hold_time import BACKSTOP_MARGIN_S, HOLD_S_MAX, HoldTime
 from stress_scenarios.load_plan import Arrivals, LoadOrder, Paced, Thinking, Unpaced
 from stress_scenarios.loop_pulse import PULSE_S, LoopPulse
 from stress_scenarios.messages import (
@@ -29,6 +30,7 @@ from stress_scenarios.messages import (
     Order,
     Prepare,
     Prepared,
+    PrepareMemory,
     Release,
     Report,
 )
@@ -43,12 +45,6 @@ stands still for seconds."""
 
 CONNECTIONS_MAX = 65_535
 """Of one worker: one address has no more ports."""
-
-HOLD_S_MAX = 4 * 3600.0
-"""How long a person may hold one segment in all; then it ends, so that a forgotten pause does not keep a host for ever."""
-
-BACKSTOP_MARGIN_S = 60.0
-"""How much longer than its load and drain a worker may take before the kernel ends it."""
 
 _HEARTBEAT_TURNS = 6
 """The page is written every sixth turn, about every 36 ms: at least every 50 ms also when turns are a little late."""
@@ -85,34 +81,6 @@ class Running:
 State = Idle | Ready | Running
 
 
-class _HoldTime:
-    """How long a segment may still be held, and when the kernel ends the worker. ends_mono_s: if it is never held."""
-
-    def __init__(self, ends_mono_s: float) -> None:
-        self._ends_mono_s = ends_mono_s
-        self._left_s = HOLD_S_MAX
-        self._since_mono_s = math.inf
-
-    def hold(self, now_mono_s: float) -> None:
-        """The segment's end moves away."""
-        if self._since_mono_s == math.inf:
-            self._since_mono_s = now_mono_s
-            arm_backstop(self._ends_mono_s - now_mono_s + self._left_s)
-
-    def resume(self, now_mono_s: float) -> None:
-        """It comes nearer again."""
-        if self._since_mono_s < math.inf:
-            held_s = now_mono_s - self._since_mono_s
-            self._since_mono_s = math.inf
-            self._left_s -= held_s
-            self._ends_mono_s += held_s
-            arm_backstop(self._ends_mono_s - now_mono_s)
-
-    def is_over(self, now_mono_s: float) -> bool:
-        """Whether it was held for too long."""
-        return now_mono_s - self._since_mono_s > self._left_s
-
-
 class OrderService:
     """One worker's orders, from the first to Leave."""
 
@@ -125,7 +93,7 @@ class OrderService:
         self._page = page
         self._send = send
         self._state: State = Idle(last_segment=-1)
-        self._hold_time = _HoldTime(math.inf)
+        self._hold_time = HoldTime(math.inf, arm=arm_backstop, hold_s_max=HOLD_S_MAX)
         self._orders: asyncio.Queue[Order] = asyncio.Queue()
         self._left = asyncio.Event()
         self._sequence = 0
@@ -171,6 +139,8 @@ class OrderService:
         match order:
             case Prepare(order=load):
                 self._prepare(load)
+            case PrepareMemory():
+                raise OrderError("a memory load is asked of a worker that makes requests")
             case Go(segment=segment, start_mono_s=start_mono_s):
                 self._go(segment, start_mono_s)
             case Adjust() | Hold() | Continue():
@@ -209,7 +179,7 @@ class OrderService:
         now_s = asyncio.get_running_loop().time()
         ends_s = max(now_s, start_mono_s) + load.ramp_s + load.hold_s + load.drain_s + BACKSTOP_MARGIN_S
         arm_backstop(ends_s - now_s)
-        self._hold_time = _HoldTime(ends_s)
+        self._hold_time = HoldTime(ends_s, arm=arm_backstop, hold_s_max=HOLD_S_MAX)
         task = asyncio.create_task(run.run(start_mono_s))
         task.add_done_callback(self._note_drained)
         self._state = Running(run=run, task=task)

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     match EngineName(options.engine):
         case EngineName.DRILL:
             _be_drill(options.worker, page, pipe, DrillFault(options.drill_fault))
+        case EngineName.MEMORY:
+            _be_memory(options.worker, page, pipe)
         case EngineName.HTTPX | EngineName.WIRE as engine:
             _be_load(options.worker, page, pipe, engine)
 
@@ -67,6 +69,34 @@ def _be_drill(worker: int, page: LoadPage, pipe: ReportPipe, fault: DrillFault) 
     pipe.send(_ready(worker, EngineName.DRILL))
     read_orders(on_line)
     run_drill_load(page, fault)
+
+
+def _be_memory(worker: int, page: LoadPage, pipe: ReportPipe) -> NoReturn:
+    arm_backstop(START_S_MAX)
+    from stress_scenarios.loads.memory import MemoryChunks, ResidentSet  # noqa: PLC0415 - only whoever holds memory
+    from stress_scenarios.loads.memory_service import MemoryService  # noqa: PLC0415
+
+    service = MemoryService(
+        worker=worker, page=page, memory=MemoryChunks(), resident_bytes=ResidentSet().read_bytes, send=pipe.send
+    )
+
+    def on_line(line: bytes) -> None:
+        try:
+            service.accept(ORDERS.decode(line))
+        except CodecError as error:
+            service.accept(error)
+
+    disarm_backstop()
+    gc.collect()
+    gc.freeze()
+    watch_lease(page)
+    pipe.send(_ready(worker, EngineName.MEMORY))
+    read_orders(on_line)
+    try:
+        service.serve()
+    except Exception as error:  # noqa: BLE001 - the process ends with it, whatever it is
+        pipe.fault(worker, f"{type(error).__name__}: {error}")
+    pipe.leave(EXIT_LEFT)
 
 
 def _be_load(worker: int, page: LoadPage, pipe: ReportPipe, name: EngineName) -> NoReturn:

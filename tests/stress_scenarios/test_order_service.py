@@ -14,6 +14,7 @@ import pytest
 
 from baseline_metrics.load_page import OPERATIONS_MAX, LoadPage
 from baseline_metrics.redaction import HIDDEN, forget_secrets
+from stress_scenarios.hold_time import HOLD_S_MAX
 from stress_scenarios.load_plan import (
     Arrivals,
     ConstantRate,
@@ -40,7 +41,7 @@ from stress_scenarios.messages import (
     Report,
     WindowReport,
 )
-from stress_scenarios.order_service import CONNECTIONS_MAX, HOLD_S_MAX, ORDERS_WAITING_MAX, OrderError, OrderService
+from stress_scenarios.order_service import CONNECTIONS_MAX, ORDERS_WAITING_MAX, OrderError, OrderService
 from stress_scenarios.scenario import Failed
 from stress_scenarios.sleepers import LoopTimer
 from tests.stress_scenarios.fake_engine import FakeEngine
