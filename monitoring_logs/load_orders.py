@@ -1,4 +1,4 @@
-"""What a phase's order says about its load model and about the search that may follow it.
+"""What a phase's order says about its load model, its memory load, and the search that may follow it.
 
 Intent, fixed before the night; part of records.PhaseOrder. Pure.
 """
@@ -40,3 +40,29 @@ class PacedByRate:
 
 
 PACED_BY_RATE = PacedByRate()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoMemoryLoad:
+    """The phase holds no memory."""
+
+
+NO_MEMORY_LOAD = NoMemoryLoad()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryLoad:
+    """Beside the phase's requests: memory that rises to size_bytes at rise_bytes_per_s and is held to the phase's end."""
+
+    size_bytes: int
+    rise_bytes_per_s: float
+
+    @property
+    def rise_s(self) -> float:
+        """How long the rise takes."""
+        return self.size_bytes / self.rise_bytes_per_s
+
+    def byte_s(self, lasts_s: float) -> float:
+        """What a load of this length holds, integrated over its time."""
+        risen_s = min(self.rise_s, lasts_s)
+        return self.rise_bytes_per_s * risen_s * risen_s / 2.0 + self.size_bytes * (lasts_s - risen_s)

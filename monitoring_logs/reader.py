@@ -17,6 +17,7 @@ from baseline_metrics.codec import CodecError, from_json_value
 from baseline_metrics.samples import HostSample
 from monitoring_logs import schema
 from monitoring_logs.journal import JournalEntry, JournalKind
+from monitoring_logs.memory_records import MemorySecond
 from monitoring_logs.records import (
     AnchorRecord,
     BaselineRecord,
@@ -188,6 +189,12 @@ class RunReader:
         stored = self._sources.columnar(LoadMinute, schema.LOAD_MINUTES, segment=segment)
         spilled = [record for record in self._sources.spilled(LoadMinute) if record.segment == segment]
         return tuple(sorted(_merged(stored, spilled), key=lambda record: (record.minute, record.operation)))
+
+    def memory_seconds(self, segment: int) -> tuple[MemorySecond, ...]:
+        """Seconds of the memory load of one segment, in order; ask for segments of phases that have one."""
+        stored = self._sources.columnar(MemorySecond, schema.MEMORY_SECONDS, segment=segment)
+        spilled = [record for record in self._sources.spilled(MemorySecond) if record.segment == segment]
+        return tuple(sorted(_merged(stored, spilled), key=lambda record: record.second))
 
     def error_groups(self, segment: int) -> tuple[ErrorGroup, ...]:
         """Failures of one segment per minute, operation and kind."""

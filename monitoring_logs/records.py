@@ -9,7 +9,17 @@ from enum import Enum
 
 from baseline_metrics.health import Health, Score
 from baseline_metrics.samples import Reading
-from monitoring_logs.load_orders import NO_SEARCH, PACED_BY_RATE, NoSearch, PacedByRate, SearchOrder
+from monitoring_logs.load_orders import (
+    NO_MEMORY_LOAD,
+    NO_SEARCH,
+    PACED_BY_RATE,
+    MemoryLoad,
+    NoMemoryLoad,
+    NoSearch,
+    PacedByRate,
+    SearchOrder,
+)
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
 from safety_monitoring.limits import Rung
 from safety_monitoring.messages import DrillPath, Protection
 from stress_scenarios.load_plan import Curve, ErrorClass, Pace
@@ -67,6 +77,9 @@ class GateKind(Enum):
     PHASE_RESPONSE = "phase_response"  # mean response time of successes, seconds, at most
     PHASE_RESPONSE_P99 = "phase_response_p99"  # p99 of response time of successes, seconds, at most
     PHASE_ACHIEVED = "phase_achieved"  # operations started of those requested, percent, at least
+    PHASE_MEMORY = (
+        "phase_memory_achieved"  # memory held of what was asked, at its peak and over time, percent, at least
+    )
     PHASES_PASSED = "phases_passed"  # share of planned phases that passed, percent, at least
     OPERATIONS_SUCCEEDED = "operations_succeeded"  # share over the whole night, percent, at least
     NO_GUARDIAN_STOP = "no_guardian_stop"
@@ -104,7 +117,7 @@ class PhaseOrder:
 
     pace: the load model; for Arrivals operations_per_s is the mean over the hold divided by connections, for a closed model
     in which the target sets the pace (Unpaced, Thinking) it is what an instant answer would give, at most: no request.
-    search: what follows the phase's own load, beside ramp_s and hold_s.
+    search: what follows the phase's own load, beside ramp_s and hold_s. memory: what is held beside its requests.
     cut: "" when the phase runs, else why the planner cut it. scaled_from_s: its duration in the plan.
     """
 
@@ -126,6 +139,7 @@ class PhaseOrder:
     pace: Pace | PacedByRate = PACED_BY_RATE
     ramp_curve: Curve = Curve.LINEAR
     search: NoSearch | SearchOrder = NO_SEARCH
+    memory: NoMemoryLoad | MemoryLoad = NO_MEMORY_LOAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +268,7 @@ class PhaseRecord:
     eased_s: float
     load: LoadFacts
     held_s: float = 0.0
+    memory: NoMemoryHeld | MemoryFacts = NO_MEMORY_HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

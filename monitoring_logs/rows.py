@@ -18,6 +18,7 @@ from sqlalchemy import Table
 from baseline_metrics.codec import CodecError, from_json_value, to_json_value
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Sample
 from monitoring_logs import schema
+from monitoring_logs.memory_records import MemorySecond
 from monitoring_logs.records import (
     AnchorRecord,
     BaselineRecord,
@@ -35,7 +36,7 @@ from monitoring_logs.records import (
 )
 from monitoring_logs.search_records import SearchRecord, SearchStep
 
-ColumnarRecord = SegmentRecord | LoadSecond | LoadMinute | ErrorGroup | EventRecord | GuardianEvent
+ColumnarRecord = SegmentRecord | LoadSecond | LoadMinute | MemorySecond | ErrorGroup | EventRecord | GuardianEvent
 BodyRecord = PhaseRecord | AnchorRecord | BaselineRecord | SearchStep | SearchRecord
 RunFact = NightOrder | HostFacts | DrillFact | CampaignEnd
 Record = ColumnarRecord | BodyRecord | RunFact | HostSample
@@ -46,6 +47,7 @@ TABLES: Mapping[type, Table] = {
     SegmentRecord: schema.SEGMENTS,
     LoadSecond: schema.LOAD_SECONDS,
     LoadMinute: schema.LOAD_MINUTES,
+    MemorySecond: schema.MEMORY_SECONDS,
     ErrorGroup: schema.ERROR_GROUPS,
     EventRecord: schema.EVENTS,
     GuardianEvent: schema.GUARDIAN_EVENTS,
@@ -106,7 +108,15 @@ def rows_of(record: Record) -> tuple[TableRow, ...]:
             return (_row(record, {"phase": record.phase, "body": _body(record)}),)
         case NightOrder() | HostFacts() | DrillFact() | CampaignEnd():
             return (_row(record, {"key": _fact_key(record), "body": _body(record)}),)
-        case SegmentRecord() | LoadSecond() | LoadMinute() | ErrorGroup() | EventRecord() | GuardianEvent():
+        case (
+            SegmentRecord()
+            | LoadSecond()
+            | LoadMinute()
+            | MemorySecond()
+            | ErrorGroup()
+            | EventRecord()
+            | GuardianEvent()
+        ):
             table = TABLES[type(record)]
             values = {column.name: _scalar(getattr(record, column.name)) for column in table.columns}
             return (TableRow(table=table, values=values),)

@@ -138,6 +138,23 @@ ERROR_GROUPS = _table(
     "message",
 )
 
+MEMORY_SECONDS = _table(
+    "memory_seconds",
+    [
+        _integer("segment", since=2),
+        _integer("second", since=2),
+        _real("at_mono_s", since=2),
+        _real("at_utc_s", since=2),
+        _real("share", since=2),
+        _integer("due_bytes", since=2),
+        _integer("held_bytes", since=2),
+        _integer("resident_bytes", since=2),
+        _integer("achieved_bytes", since=2),
+    ],
+    "segment",
+    "second",
+)
+
 EVENTS = _table(
     "events",
     [_real("at_mono_s"), _real("at_utc_s"), _text("kind"), _text("name"), _text("text")],

@@ -150,6 +150,12 @@ def _campaign_result(spec: GateSpec, meta: Meta, checked: Checked, facts: Facts)
             return no_guardian_stop(spec, meta, facts)
         case GateKind.NO_ANCHOR_DRIFT:
             return no_anchor_drift(spec, facts, checked.measures)
-        case GateKind.PHASE_SUCCESS | GateKind.PHASE_RESPONSE | GateKind.PHASE_RESPONSE_P99 | GateKind.PHASE_ACHIEVED:
+        case (
+            GateKind.PHASE_SUCCESS
+            | GateKind.PHASE_RESPONSE
+            | GateKind.PHASE_RESPONSE_P99
+            | GateKind.PHASE_ACHIEVED
+            | GateKind.PHASE_MEMORY
+        ):
             return unanswered(spec, detail="this gate names a phase that is not in the plan, or was cut")
     assert_never(spec.kind)

@@ -20,6 +20,7 @@ from results_summary.generator import Invalid, Unknown, Valid, seconds_due, vali
 from results_summary.latencies import Parted, latencies
 from results_summary.load_words import asked_words, model_of
 from results_summary.measures import SegmentMeasure, coverage_percent, response_figures
+from results_summary.memory_documents import memory_achieved, memory_asked
 from results_summary.phase_checks import phase_flow
 from results_summary.search_documents import capacity_document, load_document, search_documents
 from results_summary.shortfalls import shortfalls
@@ -139,6 +140,7 @@ def phase_document(order: PhaseOrder, assessment: Assessment) -> Json:
             "words": asked_words(order),
             "ramp_curve": order.ramp_curve.value,
             "search": _search_asked(order),
+            "memory": memory_asked(order),
         },
         "outcome": None,
         "reason": None,
@@ -156,6 +158,7 @@ def phase_document(order: PhaseOrder, assessment: Assessment) -> Json:
         "eased_s": record.eased_s,
         "held_s": record.held_s,
         "achieved": {**load_document(record.load), "hold_s_planned": order.hold_s},
+        "memory_achieved": memory_achieved(record),
     }
     segment = assessment.facts.segment(record.segment)
     if not isinstance(segment, Absent) and record.segment in assessment.measures:

@@ -12,7 +12,10 @@ from types import MappingProxyType
 
 from baseline_metrics.codec import to_json_value
 from baseline_metrics.estimates import samples_needed
+from baseline_metrics.units import format_bytes
+from monitoring_logs.load_orders import MemoryLoad
 from monitoring_logs.records import AnchorOrder, GateKind, GateSpec, Judged, NotJudged, PhaseOrder
+from results_summary.memory_held import HELD_PERCENT_MIN
 
 CAMPAIGN = -1
 """GateSpec.phase of a gate that concerns the campaign as a whole."""
@@ -115,6 +118,9 @@ def _phase_gates(
             judged(GateKind.PHASE_ACHIEVED),
         ),
     ]
+    if isinstance(phase.memory, MemoryLoad):
+        rule = f"at least {HELD_PERCENT_MIN:g} % of {format_bytes(phase.memory.size_bytes)} of memory are held"
+        gates.append(gate(GateKind.PHASE_MEMORY, rule, HELD_PERCENT_MIN, judged(GateKind.PHASE_MEMORY)))
     match settings.response_p99:
         case ResponseLimit(response_s_p99_max=limit):
             needed = samples_needed(quantile=0.99)

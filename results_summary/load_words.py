@@ -7,8 +7,8 @@ of arrivals, and its connections are only how many there may be at once. Pure; t
 from pathlib import PurePosixPath
 from typing import assert_never
 
-from baseline_metrics.units import format_duration
-from monitoring_logs.load_orders import PacedByRate
+from baseline_metrics.units import format_bytes, format_duration
+from monitoring_logs.load_orders import MemoryLoad, NoMemoryLoad, PacedByRate
 from monitoring_logs.records import PhaseOrder
 from results_summary import wording
 from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
@@ -31,7 +31,7 @@ from stress_scenarios.load_plan import (
 
 
 def asked_words(order: PhaseOrder) -> str:
-    """Connections and rate: "50 connections, 100/s", or "200 arrivals/s over at most 50 connections"."""
+    """Connections and rate: "50 connections, 100/s", or "200 arrivals/s over at most 50 connections"; and the memory."""
     connections = wording.plural(order.connections, "connection")
     match order.pace:
         case PacedByRate():
@@ -47,7 +47,14 @@ def asked_words(order: PhaseOrder) -> str:
             words = f"{shape_words(shape)}{at_random}, over at most {connections}"
         case _:
             assert_never(order.pace)
-    return words if order.ramp_curve is Curve.LINEAR else f"{words}, {order.ramp_curve.value} ramp"
+    if order.ramp_curve is not Curve.LINEAR:
+        words = f"{words}, {order.ramp_curve.value} ramp"
+    match order.memory:
+        case MemoryLoad(size_bytes=size_bytes, rise_bytes_per_s=per_s):
+            return f"{words}; {format_bytes(size_bytes)} of memory, rising by {format_bytes(per_s)}/s"
+        case NoMemoryLoad():
+            return words
+    assert_never(order.memory)
 
 
 def shape_words(shape: RateShape) -> str:

@@ -10,6 +10,8 @@ from typing import assert_never
 
 from baseline_metrics.estimates import wilson_interval
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from monitoring_logs.load_orders import NoMemoryLoad
+from monitoring_logs.memory_records import NoMemoryHeld
 from monitoring_logs.records import GateKind, GateSpec, PhaseOrder, PhaseRecord
 from results_summary.accounts import Account
 from results_summary.bounds import (
@@ -25,9 +27,13 @@ from results_summary.findings import GateResult, Interval, NoInterval, State, Un
 from results_summary.generator import GeneratorValidity, Valid, seconds_due, validity_of
 from results_summary.littles_law import FlowCheck, flow_check
 from results_summary.measures import SegmentMeasure, estimable_quantile, quantile_interval_s
+from results_summary.memory_held import held_share
 
 SHORTENED_S_MIN = 0.5
 """Less than this is rounding of the schedule, and no window of a second is lost by it."""
+
+_ACHIEVED = frozenset({GateKind.PHASE_ACHIEVED, GateKind.PHASE_MEMORY})
+"""Gates about load that was made: less time than planned passes none, a person's stop fails none."""
 
 _LATENCIES = frozenset({GateKind.PHASE_RESPONSE, GateKind.PHASE_RESPONSE_P99})
 """Gates that an instrument which contradicts itself cannot decide."""
@@ -86,6 +92,8 @@ def phase_gate(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
             result = _response_p99(spec, evidence)
         case GateKind.PHASE_ACHIEVED:
             result = _achieved(spec, evidence)
+        case GateKind.PHASE_MEMORY:
+            result = _memory(spec, evidence)
         case (
             GateKind.PHASES_PASSED
             | GateKind.OPERATIONS_SUCCEEDED
@@ -101,7 +109,7 @@ def phase_gate(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
 
 def without_load(spec: GateSpec, *, account: Account, reason: str) -> GateResult:
     """The answer for a phase that made no load: nothing was achieved, and nothing else is known."""
-    if spec.kind is GateKind.PHASE_ACHIEVED and account is Account.NOT_PASSED:
+    if spec.kind in _ACHIEVED and account is Account.NOT_PASSED:
         return GateResult(
             spec=spec,
             observed=Sample(value=0.0),
@@ -137,6 +145,7 @@ def unit_of(kind: GateKind) -> Unit:
         case (
             GateKind.PHASE_SUCCESS
             | GateKind.PHASE_ACHIEVED
+            | GateKind.PHASE_MEMORY
             | GateKind.PHASES_PASSED
             | GateKind.OPERATIONS_SUCCEEDED
             | GateKind.NO_ANCHOR_DRIFT
@@ -252,6 +261,27 @@ def _achieved(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
     )
 
 
+def _memory(spec: GateSpec, evidence: PhaseEvidence) -> GateResult:
+    """Held of asked memory, both from the worker's page. What a stop cut off was asked for and not held."""
+    order, record = evidence.order, evidence.record
+    if isinstance(order.memory, NoMemoryLoad) or isinstance(record.memory, NoMemoryHeld):
+        return unanswered(spec, detail="no memory load is in the record")
+    held = held_share(
+        order.memory,
+        record.memory,
+        lasts_s=order.ramp_s + order.hold_s,
+        ran_whole=evidence.account in {Account.MEASURED, Account.EASED},
+    )
+    return GateResult(
+        spec=spec,
+        observed=Sample(value=held.percent),
+        unit=Unit.PERCENT,
+        interval=NoInterval(),
+        state=State.PASS if held.percent >= spec.threshold else State.FAIL,
+        detail=held.words,
+    )
+
+
 def _dropped_words(*, dropped: int, for_want: int) -> str:
     if not dropped:
         return ""
@@ -268,11 +298,12 @@ def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
     What a generator measured that did not keep up decides nothing at all, whatever it shows.
     """
     kind, generator = result.spec.kind, evidence.generator
-    if result.state is not State.UNKNOWN and not isinstance(generator, Valid):
+    by_requests = kind is not GateKind.PHASE_MEMORY
+    if by_requests and result.state is not State.UNKNOWN and not isinstance(generator, Valid):
         return _undecided(result, generator.reason)
     if result.state is not State.UNKNOWN and kind in _LATENCIES and not evidence.flow.trusted:
         return _undecided(result, evidence.flow.words)
-    if result.state is State.PASS and kind is GateKind.PHASE_ACHIEVED and evidence.shortened:
+    if result.state is State.PASS and kind in _ACHIEVED and evidence.shortened:
         ran_s, planned_s = evidence.record.load.hold_s_requested, evidence.order.hold_s
         return _undecided(result, f"ran {ran_s:.1f} of {planned_s:.1f} s, the night was late")
     if result.state is not State.FAIL:
@@ -281,7 +312,7 @@ def _excused(result: GateResult, evidence: PhaseEvidence) -> GateResult:
         return _undecided(
             result, f"the guardian eased the load for {evidence.record.eased_s:.1f} s: the host was the cause"
         )
-    if evidence.account is Account.STOPPED_BY_PERSON and kind is GateKind.PHASE_ACHIEVED:
+    if evidence.account is Account.STOPPED_BY_PERSON and kind in _ACHIEVED:
         return _undecided(result, "a person stopped the campaign during this phase")
     return result
 

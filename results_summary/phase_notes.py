@@ -6,6 +6,7 @@ Pure; view_tables and viewing use it.
 from collections.abc import Iterator
 
 from baseline_metrics.units import format_duration
+from monitoring_logs.memory_records import MemoryFacts
 from monitoring_logs.records import PhaseOrder, PhaseRecord
 from results_summary import wording
 from results_summary.assessment import Assessment
@@ -13,6 +14,7 @@ from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
 from results_summary.facts import Absent
 from results_summary.latencies import Parted, latencies
 from results_summary.measures import SegmentMeasure
+from results_summary.memory_held import memory_note
 from results_summary.phase_checks import phase_flow
 
 
@@ -20,6 +22,8 @@ def phase_notes(record: PhaseRecord) -> tuple[str, ...]:
     """Only what happened; each a few words."""
     load = record.load
     notes = []
+    if isinstance(record.memory, MemoryFacts):
+        notes.append(clean(memory_note(record.memory)))
     if record.held_s > 0:
         notes.append(f"paused by a person for {format_duration(record.held_s)}")
     if load.operations_dropped:

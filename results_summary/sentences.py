@@ -30,6 +30,8 @@ def gate_sentence(result: GateResult, phases: tuple[PhaseState, ...]) -> str:
             return f"{where}the p99 of response time was {observed}, at most {threshold} is allowed"
         case GateKind.PHASE_ACHIEVED:
             return f"{where}{observed} of the requested load was made, at least {threshold} must be ({result.detail})"
+        case GateKind.PHASE_MEMORY:
+            return f"{where}{observed} of the asked memory was held, at least {threshold} must be ({result.detail})"
         case GateKind.PHASES_PASSED:
             return f"{result.detail}, at least {threshold} must"
         case GateKind.OPERATIONS_SUCCEEDED:

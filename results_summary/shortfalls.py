@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 
 from baseline_metrics.units import format_duration
+from monitoring_logs.load_orders import MemoryLoad
+from monitoring_logs.memory_records import MemoryFacts
 from monitoring_logs.records import Outcome, PhaseOrder, PhaseRecord
 from results_summary import wording
 from results_summary.assessment import Assessment
 from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
 from results_summary.facts import Absent
 from results_summary.load_words import is_open
+from results_summary.memory_held import HELD_PERCENT_MIN, held_share
 
 SHORT_OF_SHARE = 0.98
 """The same two percent that the gate of achieved load allows."""
@@ -35,6 +38,7 @@ class ShortfallKind(Enum):
     EASED_S = "eased_s"  # asked: without a second of it
     HELD_S = "held_s"  # for how long a person had paused it; asked: without a second of it
     DROPPED = "dropped"  # arrivals given up before they were sent; asked: none
+    MEMORY = "memory"  # bytes: asked for, and the most that was held, or the mean over its time where that is less
     RECONNECTS = "reconnects"  # asked: sessions, achieved: connections opened in the place of others
 
 
@@ -96,6 +100,16 @@ def _short_of(order: PhaseOrder, record: PhaseRecord, *, schema_version: int) ->
     if load.hold_s_achieved < SHORT_OF_SHARE * order.hold_s:
         words = f"held for {format_duration(load.hold_s_achieved)} of {format_duration(order.hold_s)}"
         found.append(_shortfall(order, ShortfallKind.HOLD_S, order.hold_s, load.hold_s_achieved, words))
+    if isinstance(order.memory, MemoryLoad) and isinstance(record.memory, MemoryFacts):
+        held = held_share(
+            order.memory,
+            record.memory,
+            lasts_s=order.ramp_s + order.hold_s,
+            ran_whole=record.outcome in {Outcome.COMPLETED, Outcome.FAILED, Outcome.EASED, Outcome.INVALID_GENERATOR},
+        )
+        if held.percent < HELD_PERCENT_MIN:
+            size = order.memory.size_bytes
+            found.append(_shortfall(order, ShortfallKind.MEMORY, size, size * held.percent / 100.0, clean(held.words)))
     if record.eased_s > 0:
         words = f"the guardian eased the load for {format_duration(record.eased_s)}"
         found.append(_shortfall(order, ShortfallKind.EASED_S, 0.0, record.eased_s, words))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 
 from baseline_metrics.health import Health, KnownScore, Score, phases_allowed
 from baseline_metrics.samples import Gap, GapReason, Sample
+from monitoring_logs.load_orders import NO_MEMORY_LOAD, MemoryLoad, NoMemoryLoad
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
 from monitoring_logs.records import (
     SCHEMA_VERSION,
     AnchorOrder,
@@ -48,7 +50,7 @@ ANCHOR_PER_S = 4.0
 class Phase:
     """One phase of a synthetic night. started_share: of what was requested; ran_share: of the time, when it was cut short.
 
-    asked_share: of the planned time, when the night was late. saturated_share: of the seconds, from the first one.
+    asked_share: of the planned time, when the night was late. memory_*_share: held of what was asked. saturated_share: of the seconds, from the first one.
     """
 
     name: str = "phase"
@@ -69,6 +71,9 @@ class Phase:
     response_s_mean_max: float = 2.0
     health: Score = field(default_factory=lambda: KnownScore(value=97.0))
     cut: str = ""
+    memory: NoMemoryLoad | MemoryLoad = NO_MEMORY_LOAD
+    memory_peak_share: float = 1.0
+    memory_time_share: float = 1.0
 
     @property
     def makes_load(self) -> bool:
@@ -292,8 +297,25 @@ class _Maker:
                 health_at_arming=phase.health,
                 eased_s=5.0 if phase.outcome is Outcome.EASED else 0.0,
                 load=load,
+                memory=_memory_held(phase) if phase.makes_load else NO_MEMORY_HELD,
             )
         )
+
+
+def _memory_held(phase: Phase) -> NoMemoryHeld | MemoryFacts:
+    """What became of a phase's memory load."""
+    if isinstance(phase.memory, NoMemoryLoad):
+        return NO_MEMORY_HELD
+    asked = phase.memory.byte_s((phase.ramp_s + phase.hold_s * phase.asked_share) * phase.ran_share)
+    return MemoryFacts(
+        size_bytes=phase.memory.size_bytes,
+        rise_bytes_per_s=phase.memory.rise_bytes_per_s,
+        peak_bytes=int(phase.memory.size_bytes * phase.memory_peak_share),
+        asked_byte_s=asked,
+        achieved_byte_s=asked * phase.memory_time_share,
+        release_s=Sample(value=0.008),
+        refused="",
+    )
 
 
 def make_facts(night: Night) -> Facts:
@@ -370,6 +392,7 @@ def make_meta(night: Night) -> Meta:
             response_s_mean_max=phase.response_s_mean_max,
             operations_expected=int(phase.connections * phase.per_s * phase.hold_s),
             cut=phase.cut,
+            memory=phase.memory,
         )
         for index, phase in enumerate(night.phases)
     )

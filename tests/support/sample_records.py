@@ -2,6 +2,7 @@
 
 from baseline_metrics.health import Health, HealthPart, KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Sample
+from monitoring_logs.memory_records import MemorySecond
 from monitoring_logs.records import (
     SCHEMA_VERSION,
     AnchorOrder,
@@ -297,6 +298,17 @@ def one_of_each() -> tuple[Record, ...]:
             response_succeeded="",
             response_failed="",
             service_succeeded="",
+        ),
+        MemorySecond(
+            segment=1,
+            second=0,
+            at_mono_s=START_MONO_S,
+            at_utc_s=START_UTC_S,
+            share=1.0,
+            due_bytes=50 << 20,
+            held_bytes=50 << 20,
+            resident_bytes=66 << 20,
+            achieved_bytes=50 << 20,
         ),
         ErrorGroup(segment=1, minute=0, operation=0, error=ErrorClass.RESET, message="closed by peer", count=1),
         event_at(0),
