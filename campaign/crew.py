@@ -5,29 +5,29 @@ which survive a SIGKILL; windows come as messages. It runs in the supervisor's m
 """
 
 import contextlib
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.codec import CodecError
 from baseline_metrics.host_files import oom_kills
-from baseline_metrics.load_page import LoadPage
 from baseline_metrics.samples import Reading
 from campaign.campaign_order import CampaignOrder
-from campaign.crew_counts import NOTHING, EndedLoad, PageCounts, load_facts, look_at, summed
+from campaign.crew_counts import EndedLoad, PageCounts, load_facts, look_at, summed
 from campaign.crew_events import AllReady, CrewEvent, Lost, LostIdle, Refused, Zero
+from campaign.crew_member import Member, spawn_member
+from campaign.memory_watch import MemoryNow, MemoryWatch
 from campaign.processes import ChannelError, Child, Marks
 from campaign.telemetry import SegmentTelemetry, Stored, Told
 from campaign.worker_deaths import LEASE_EXIT_CODE, how_it_died
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
 from monitoring_logs.records import LoadFacts, Outcome
 from safety_monitoring.messages import ForgetWorker, WatchWorker
 from stress_scenarios.histogram import HistogramError
-from stress_scenarios.load_plan import Arrivals, LoadOrder
+from stress_scenarios.load_plan import Arrivals, EngineName, LoadOrder
+from stress_scenarios.loads.memory_order import MemoryOrder
 from stress_scenarios.messages import (
-    ORDERS,
     REPORTS,
     Adjust,
     Continue,
@@ -35,7 +35,8 @@ from stress_scenarios.messages import (
     Go,
     Hold,
     Leave,
-    Prepare,
+    MemoryDrained,
+    MemoryWindow,
     Prepared,
     Release,
     Report,
@@ -71,20 +72,6 @@ class CrewStep(Enum):
     ENDING = "ending"
 
 
-@dataclass(slots=True)
-class _Member:
-    number: int
-    child: Child
-    page: LoadPage
-    ready: bool = False
-    watched: bool = False
-    prepared: bool = False
-    died_at: float | None = None
-    drained: Drained | None = None
-    order: LoadOrder | None = None
-    counted_before: PageCounts = NOTHING
-
-
 class Crew:
     """All workers of one campaign."""
 
@@ -107,7 +94,7 @@ class Crew:
         self._utc_offset_s = utc_offset_s
         self._tell_guardian = tell_guardian
         self._oom_kills_before: Reading = oom_kills()
-        self._members: dict[int, _Member] = {}
+        self._members: dict[int, Member] = {}
         self._numbers = 0
         self._spawn_failed = ""
         self.step = CrewStep.IDLE
@@ -125,11 +112,14 @@ class Crew:
         self._adjusted = False
         self._held_since: float | None = None
         self._held_s = 0.0
+        self._memory: MemoryOrder | None = None
+        self._memory_watch: MemoryWatch | None = None
+        self._memory_killed = ""  # by the kernel, tonight: then no memory load is made again
 
     # Orders -----------------------------------------------------------------------------------------------------------
 
-    def prepare(self, load: LoadOrder) -> None:
-        """Bring up what is missing and give everybody their part of the load."""
+    def prepare(self, load: LoadOrder, memory: MemoryOrder | None = None) -> None:
+        """Bring up what is missing and give everybody their part of the load. memory: what is held beside it, if anything."""
         assert self.step is CrewStep.IDLE, self.step
         parts = parts_of(load, self._order.workers)
         self._load = load
@@ -142,18 +132,23 @@ class Crew:
         self._spawn_failed = ""
         self._oom_kills_before = oom_kills()
         self.telemetry = None
+        self._memory, self._memory_watch = memory, None
+        if memory is not None and self._memory_killed:
+            for member in self._members.values():
+                member.assign(None)
+            return  # told by the next poll
         try:
-            while len(self._members) < len(parts):
-                self._spawn()
+            while len(self._members_for(memory=False)) < len(parts):
+                self._spawn(self._order.engine)
+            if memory is not None and not self._members_for(memory=True):
+                self._spawn(EngineName.MEMORY)
         except OSError as error:
             self._spawn_failed = f"a worker could not be started: {error}"
             return
-        for index, member in enumerate(self._members.values()):
-            member.order = parts[index] if index < len(parts) else None
-            member.prepared = False
-            member.drained = None
-            if member.watched:
-                self._prepare_member(member)
+        for index, member in enumerate(self._members_for(memory=False)):
+            member.assign(parts[index] if index < len(parts) else None)
+        for member in self._members_for(memory=True):
+            member.assign(memory)
 
     def go(self, start_mono_s: float) -> None:
         """Start the load, all workers at the same instant."""
@@ -164,14 +159,16 @@ class Crew:
         at_work = self._at_work()
         self.telemetry = SegmentTelemetry(
             segment=self._load.segment,
-            workers=len(at_work),
+            workers=sum(not member.holds_memory for member in at_work),
             start_mono_s=start_mono_s,
             utc_offset_s=self._utc_offset_s,
         )
+        if self._memory is not None:
+            self._memory_watch = MemoryWatch(self._memory, start_mono_s=start_mono_s, utc_offset_s=self._utc_offset_s)
         self._counted, self._drained = {}, []
         for member in at_work:
             member.counted_before = look_at(member.page, len(self._load.operations))
-            self._send(member, Go(segment=self._load.segment, start_mono_s=start_mono_s))
+            member.send(Go(segment=self._load.segment, start_mono_s=start_mono_s))
 
     def release(self) -> None:
         """Nothing new is started; what is in flight drains."""
@@ -180,7 +177,7 @@ class Crew:
             self._end_hold()
             self.step = CrewStep.RELEASING
             for member in self._at_work():
-                self._send(member, Release(segment=self._load.segment))
+                member.send(Release(segment=self._load.segment))
         elif self.step is CrewStep.PREPARING:
             self.end()
 
@@ -193,13 +190,13 @@ class Crew:
         if self.step is not CrewStep.RUNNING:
             return
         assert self._load is not None
-        at_work = self._at_work()
+        at_work = self._at_work(memory=False)
         self._connections_asked = max(self._connections_asked, connections)
         self._adjusted = True
         each = operations_per_s / (len(at_work) if isinstance(self._load.pace, Arrivals) else connections)
         for index, member in enumerate(at_work):
             part = connections // len(at_work) + (1 if index < connections % len(at_work) else 0)
-            self._send(member, Adjust(segment=self._load.segment, operations_per_s=each, connections=max(1, part)))
+            member.send(Adjust(segment=self._load.segment, operations_per_s=each, connections=max(1, part)))
 
     def hold(self) -> None:
         """Freeze the load's clock: nothing new is started, the end moves away. Leases run on. Again: no effect."""
@@ -207,7 +204,7 @@ class Crew:
             assert self._load is not None
             self._held_since = self._clock.mono_s()
             for member in self._at_work():
-                self._send(member, Hold(segment=self._load.segment))
+                member.send(Hold(segment=self._load.segment))
 
     def resume(self) -> None:
         """Let the load's clock run again where it stood. Without a hold: no effect."""
@@ -215,7 +212,7 @@ class Crew:
             assert self._load is not None
             self._end_hold()
             for member in self._at_work():
-                self._send(member, Continue(segment=self._load.segment))
+                member.send(Continue(segment=self._load.segment))
 
     def _end_hold(self) -> None:
         if self._held_since is not None:
@@ -234,7 +231,7 @@ class Crew:
     def dismiss(self, *, pump: Callable[[], None]) -> None:
         """Idle workers leave; used at the night's end. Blocks at most LEAVE_S, and calls pump meanwhile."""
         for member in self._members.values():
-            self._send(member, Leave())
+            member.send(Leave())
             member.child.close()
         deadline = self._clock.mono_s() + LEAVE_S
         while any(not member.child.ended() for member in self._members.values()) and self._clock.mono_s() < deadline:
@@ -264,7 +261,7 @@ class Crew:
         if member is not None:
             member.watched = True
             if self.step is CrewStep.PREPARING and member.order is not None and not member.prepared:
-                self._prepare_member(member)
+                member.prepare()
 
     def guardian_ends(self) -> None:
         """The guardian is ending the workers: for a while their deaths need no other explanation."""
@@ -279,6 +276,8 @@ class Crew:
         """Read messages, look at processes, and tell what follows."""
         events: list[CrewEvent] = []
         stored: list[Stored] = []
+        if self.step is CrewStep.PREPARING and self._memory is not None and self._memory_killed:
+            self._lose(events, Outcome.OOM_KILLED, f"no memory load is made again tonight: {self._memory_killed}")
         if self._spawn_failed:
             events.append(Refused(detail=self._spawn_failed))
             self._spawn_failed = ""
@@ -294,7 +293,7 @@ class Crew:
         self._conclude_step(events, stored)
         return events, stored
 
-    def _take(self, member: _Member, report: Report, events: list[CrewEvent], stored: list[Stored]) -> None:
+    def _take(self, member: Member, report: Report, events: list[CrewEvent], stored: list[Stored]) -> None:
         match report:
             case WorkerReady():
                 member.ready = True
@@ -312,7 +311,10 @@ class Crew:
             case WindowReport():
                 if self.telemetry is not None and self._load is not None and report.segment == self._load.segment:
                     stored.extend(self.telemetry.add(report))
-            case Drained():
+            case MemoryWindow():
+                if self._memory_watch is not None:
+                    stored.extend(self._memory_watch.second(report))
+            case Drained() | MemoryDrained():
                 if self._load is not None and report.segment == self._load.segment:
                     member.drained = report
             case WorkerFault():
@@ -382,6 +384,17 @@ class Crew:
             )
         )
 
+    def memory_facts(self) -> MemoryFacts | NoMemoryHeld:
+        """Asked against achieved, of the memory load that is zero now."""
+        return self._memory_watch.facts() if self._memory_watch is not None else NO_MEMORY_HELD
+
+    def memory_now(self) -> MemoryNow | None:
+        """How the memory load stands that is being made; None while there is none."""
+        for member in self._members_for(memory=True):
+            if self._memory_watch is not None and self.step in (CrewStep.RUNNING, CrewStep.RELEASING):
+                return self._memory_watch.now(member.page)
+        return None
+
     @property
     def start_mono_s(self) -> float:
         """When the current or last load was to start."""
@@ -396,80 +409,65 @@ class Crew:
         """Succeeded and failed operations of the load that is being made, from the pages."""
         if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
             return 0, 0
-        counted = summed(self._count(member) for member in self._at_work())
+        counted = summed(self._count(member) for member in self._at_work(memory=False))
         return counted.succeeded, counted.failed
 
     # Pieces -----------------------------------------------------------------------------------------------------------
 
-    def _spawn(self) -> None:
+    def _spawn(self, engine: EngineName) -> None:
         self._numbers += 1
-        number = self._numbers
-        path = self._pages / f"worker-{number}.page"
-        page = LoadPage(str(path), create=True)
-        try:
-            child = Child(
-                "stress_scenarios.worker",
-                (
-                    "--worker",
-                    str(number),
-                    "--engine",
-                    self._order.engine.value,
-                    "--page",
-                    str(path),
-                    "--parent-pid",
-                    str(os.getpid()),
-                ),
-                marks=self._marks,
-                role="worker",
-                output=self._logs / f"worker-{number}.log",
-            )
-        except OSError:
-            page.close()
-            path.unlink(missing_ok=True)
-            raise
-        self._members[number] = _Member(number=number, child=child, page=page)
+        self._members[self._numbers] = spawn_member(
+            self._numbers, engine=engine, pages=self._pages, logs=self._logs, marks=self._marks
+        )
 
-    def _prepare_member(self, member: _Member) -> None:
-        if member.order is not None:
-            self._send(member, Prepare(order=member.order))
+    def _members_for(self, *, memory: bool) -> list[Member]:
+        return [member for member in self._members.values() if member.holds_memory is memory]
 
-    def _send(self, member: _Member, message: object) -> None:
-        with contextlib.suppress(ChannelError):  # a worker that does not read hangs, and is found by its heartbeat
-            member.child.send(ORDERS, message)
+    def _at_work(self, *, memory: bool = True) -> list[Member]:
+        """Everybody with a part of the current load; without those that hold memory, unless memory."""
+        return [
+            member
+            for member in self._members.values()
+            if member.order is not None and (memory or not member.holds_memory)
+        ]
 
-    def _at_work(self) -> list[_Member]:
-        return [member for member in self._members.values() if member.order is not None]
-
-    def _count(self, member: _Member) -> PageCounts:
+    def _count(self, member: Member) -> PageCounts:
         assert self._load is not None
         return look_at(member.page, len(self._load.operations)).since(member.counted_before)
 
-    def _freeze(self, member: _Member) -> None:
+    def _freeze(self, member: Member) -> None:
         """Keep what a worker of this load has counted, once: its page is about to go, or to count the next load."""
-        if self.telemetry is not None and member.order is not None and member.number not in self._counted:
+        if self.telemetry is None or member.order is None:
+            return
+        if member.holds_memory:
+            if self._memory_watch is not None:
+                self._memory_watch.end(
+                    member.page, member.drained if isinstance(member.drained, MemoryDrained) else None
+                )
+        elif member.number not in self._counted:
             self._counted[member.number] = self._count(member)
-            if member.drained is not None:
+            if isinstance(member.drained, Drained):
                 self._drained.append(member.drained)
 
-    def _forget(self, member: _Member) -> None:
+    def _forget(self, member: Member) -> None:
         self._tell_guardian(ForgetWorker(worker=member.number))
-        member.child.close()
-        member.page.close()
-        with contextlib.suppress(OSError):
-            Path(member.page.path).unlink()
+        member.forget()
         self._members.pop(member.number, None)
 
-    def _hangs(self, member: _Member, now: float) -> bool:
+    def _hangs(self, member: Member, now: float) -> bool:
         beat = member.page.heartbeat_mono_ns / 1e9
         return now - max(beat, self._start_mono_s) > HUNG_S
 
-    def _death_of(self, member: _Member) -> tuple[Outcome, str]:
-        return how_it_died(
+    def _death_of(self, member: Member) -> tuple[Outcome, str]:
+        outcome, detail = how_it_died(
             member.number,
             member.child.process.returncode or 0,
             oom_kills_before=self._oom_kills_before,
             oom_kills_after=oom_kills(),
         )
+        if outcome is Outcome.OOM_KILLED and member.holds_memory:
+            self._memory_killed = detail
+        return outcome, detail
 
     def _lose(self, events: list[CrewEvent], outcome: Outcome, detail: str, *, lease_ran_out: bool = False) -> None:
         if not self._lost_told and self.step is not CrewStep.ENDING:
@@ -477,5 +475,5 @@ class Crew:
             events.append(Lost(outcome=outcome, detail=detail, lease_ran_out=lease_ran_out))
 
 
-def _lease_ran_out(member: _Member) -> bool:
+def _lease_ran_out(member: Member) -> bool:
     return member.child.process.returncode == LEASE_EXIT_CODE

@@ -31,6 +31,7 @@ from campaign.night import TERMINAL, Night, State
 from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, generator_of, load_health
 from campaign.status_board import StatusBoard
 from campaign.telemetry import SegmentTelemetry
+from monitoring_logs.memory_records import NO_MEMORY_HELD
 from monitoring_logs.records import AnchorRecord, LoadFacts, NightOrder, PhaseRecord, SegmentKind
 from monitoring_logs.search_records import search_name
 from results_summary.generator import HICCUP_LOAD_S_MIN
@@ -128,6 +129,7 @@ class NightBooks:
             host=self._host.between(crew.start_mono_s, now_mono_s),
             limits=limits,
             at_mono_s=now_mono_s,
+            memory=crew.memory_facts(),
         )
         self._generator = self._generator_in(crew.telemetry, held_s=held_s)
         self._board.add_operations(facts)
@@ -238,6 +240,7 @@ class NightBooks:
                 eased_s=self._eased_s if measurement else 0.0,
                 load=measurement.facts if measurement else NO_LOAD,
                 held_s=command.held_s,
+                memory=measurement.memory if measurement else NO_MEMORY_HELD,
             )
         )
         self._board.note_outcome(command.phase, command.outcome)

@@ -15,7 +15,7 @@ from campaign.night import Night, State
 from campaign.night_parts import NightParts
 from campaign.plan_specs import operations_with_secrets, with_secrets
 from campaign.quiet import quiet_check
-from campaign.segment_orders import segment_load
+from campaign.segment_orders import segment_load, segment_memory
 from campaign.status import Ended
 from campaign.status_board import Moment
 from monitoring_logs.records import CampaignEnd, SegmentKind
@@ -201,18 +201,26 @@ class NightCommands:
         self.limits = limits_of(parts.order.safety, multiplier=multiplier)
         self.tell_guardian(guard.EnterPhase(phase=name, limits=self.limits))
         segment = parts.books.prepare_load(command)
-        parts.crew.prepare(
-            segment_load(
-                parts.order,
-                kind=SegmentKind(command.kind.value),
-                phase=command.phase,
-                segment=segment,
-                target=with_secrets(parts.order.target, os.environ),
-                operations=operations_with_secrets(parts.order.operations, os.environ),
-                ramp_s=command.ramp_s,
-                hold_s=command.hold_s,
-            )
+        kind = SegmentKind(command.kind.value)
+        load = segment_load(
+            parts.order,
+            kind=kind,
+            phase=command.phase,
+            segment=segment,
+            target=with_secrets(parts.order.target, os.environ),
+            operations=operations_with_secrets(parts.order.operations, os.environ),
+            ramp_s=command.ramp_s,
+            hold_s=command.hold_s,
         )
+        memory = segment_memory(
+            parts.order,
+            kind=kind,
+            phase=command.phase,
+            segment=segment,
+            ramp_s=command.ramp_s,
+            hold_s=command.hold_s,
+        )
+        parts.crew.prepare(load, memory)
 
     def _start_load(self, start_mono_s: float) -> None:
         parts, night, load = self._parts, self._loop.night, self._load

@@ -12,8 +12,11 @@ from baseline_metrics.estimates import mean
 from baseline_metrics.health import GoldenSignals, Health, baseline_health, phases_allowed, running_health
 from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
 from campaign.events import Criteria, GeneratorInvalid, GeneratorState, GeneratorUnknown, GeneratorValid
+from monitoring_logs.load_orders import MemoryLoad
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
 from monitoring_logs.records import BaselineRecord, LoadFacts, NightOrder, PhaseOrder
 from results_summary.generator import GeneratorSecond, Invalid, Unknown, Valid, validity_of, whole_seconds_due
+from results_summary.memory_held import HELD_PERCENT_MIN, held_share
 from safety_monitoring.limits import Limits, Resource
 
 COVERAGE_MIN = 0.5
@@ -29,6 +32,7 @@ class LoadMeasurement:
     host: tuple[HostSample, ...]
     limits: Limits
     at_mono_s: float
+    memory: NoMemoryHeld | MemoryFacts = NO_MEMORY_HELD
 
 
 def load_health(measurement: LoadMeasurement, order: NightOrder) -> Health:
@@ -54,7 +58,19 @@ def load_health(measurement: LoadMeasurement, order: NightOrder) -> Health:
 
 
 def criteria_of(phase: PhaseOrder, measurement: LoadMeasurement) -> tuple[Criteria, str]:
-    """Whether a phase met its level's criteria, and the sentence for its record."""
+    """Whether a phase met its level's criteria and held its memory, and the sentence for its record."""
+    criteria, detail = _requests_criteria(phase, measurement)
+    if criteria is Criteria.NOT_MET or not isinstance(phase.memory, MemoryLoad):
+        return criteria, detail
+    if not isinstance(measurement.memory, MemoryFacts):
+        return Criteria.UNKNOWN, "no memory load was measured"
+    held = held_share(phase.memory, measurement.memory, lasts_s=phase.ramp_s + phase.hold_s, ran_whole=True)
+    if held.percent < HELD_PERCENT_MIN:
+        return Criteria.NOT_MET, f"{held.words}, {HELD_PERCENT_MIN:g} % are needed"
+    return criteria, f"{detail}; {held.words}"
+
+
+def _requests_criteria(phase: PhaseOrder, measurement: LoadMeasurement) -> tuple[Criteria, str]:
     facts = measurement.facts
     done = facts.operations_succeeded + facts.operations_failed
     if done == 0:

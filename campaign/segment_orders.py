@@ -8,7 +8,7 @@ nothing that is stored. Pure; the supervisor uses it.
 from typing import assert_never
 
 from campaign.campaign_order import CampaignOrder
-from monitoring_logs.load_orders import NoSearch, PacedByRate, SearchOrder
+from monitoring_logs.load_orders import MemoryLoad, NoMemoryLoad, NoSearch, PacedByRate, SearchOrder
 from monitoring_logs.records import AnchorOrder, PhaseOrder, SegmentKind
 from stress_scenarios.load_plan import (
     Arrivals,
@@ -21,6 +21,7 @@ from stress_scenarios.load_plan import (
     Spacing,
     TargetSpec,
 )
+from stress_scenarios.loads.memory_order import MemoryOrder
 
 SEARCH_START_WITHIN_S_MIN = 0.1
 SEARCH_START_WITHIN_S_MAX = 5.0
@@ -79,6 +80,21 @@ def segment_load(
         feeders=order.feeders,
         code=order.code,
     )
+
+
+def segment_memory(
+    order: CampaignOrder, *, kind: SegmentKind, phase: int, segment: int, ramp_s: float, hold_s: float
+) -> MemoryOrder | None:
+    """The memory that is held during one segment, beside its requests; None for none. Anchors and searches hold none."""
+    if kind is not SegmentKind.PHASE:
+        return None
+    match order.night.phases[phase].memory:
+        case MemoryLoad(size_bytes=size_bytes, rise_bytes_per_s=rise_bytes_per_s):
+            return MemoryOrder(
+                segment=segment, size_bytes=size_bytes, rise_bytes_per_s=rise_bytes_per_s, lasts_s=ramp_s + hold_s
+            )
+        case NoMemoryLoad():
+            return None
 
 
 def _anchor_pace(anchor: AnchorOrder) -> Pace:

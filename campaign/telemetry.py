@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from monitoring_logs.memory_records import MemorySecond
 from monitoring_logs.records import ErrorGroup, LoadMinute, LoadSecond
 from results_summary.generator import GeneratorSecond, generator_seconds
 from stress_scenarios.histogram import Histogram
@@ -83,7 +84,7 @@ class Told:
     reconnects: int = 0
 
 
-Stored = LoadSecond | LoadMinute | ErrorGroup
+Stored = LoadSecond | LoadMinute | ErrorGroup | MemorySecond
 
 
 class SegmentTelemetry:

@@ -9,6 +9,8 @@ from baseline_metrics.health import Health, KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Reading, Sample
 from campaign.events import Criteria, GeneratorInvalid, GeneratorUnknown, GeneratorValid
 from campaign.scoring import LoadMeasurement, baseline_of, criteria_of, generator_of, load_health, mean_of
+from monitoring_logs.load_orders import MemoryLoad
+from monitoring_logs.memory_records import MemoryFacts
 from monitoring_logs.records import LoadFacts
 from results_summary.generator import Excess, GeneratorLimit, GeneratorSecond
 from safety_monitoring.limits import default_limits
@@ -254,3 +256,27 @@ def test_a_generator_at_its_limit_for_more_than_a_tenth_is_invalid() -> None:
 def test_a_generator_that_was_not_seen_is_unknown(seconds: int, planned_s: float) -> None:
     """Missing seconds may have been busy ones; a load without a whole second shows nothing."""
     assert isinstance(generator_of(fared(seconds=seconds), planned_s=planned_s, ran_s=planned_s), GeneratorUnknown)
+
+
+MEMORY = MemoryLoad(size_bytes=100 << 20, rise_bytes_per_s=float(50 << 20))
+
+
+@pytest.mark.parametrize(
+    ("share", "criteria"), [(0.9499, Criteria.NOT_MET), (0.9501, Criteria.MET), (1.0, Criteria.MET)]
+)
+def test_memory_below_what_was_asked_is_no_quiet_success(share: float, criteria: Criteria) -> None:
+    """A phase that held less than 95 % of its memory has not met its criteria, and the sentence says so."""
+    phase = dataclasses.replace(phase_order(), memory=MEMORY)
+    held = MemoryFacts(
+        size_bytes=MEMORY.size_bytes,
+        rise_bytes_per_s=MEMORY.rise_bytes_per_s,
+        peak_bytes=MEMORY.size_bytes,
+        asked_byte_s=1e9,
+        achieved_byte_s=share * 1e9,
+        release_s=Sample(value=0.01),
+        refused="",
+    )
+    found, detail = criteria_of(phase, dataclasses.replace(measurement(), memory=held))
+    assert found is criteria
+    assert "of the asked memory over time" in detail
+    assert criteria_of(phase, measurement())[0] is Criteria.UNKNOWN

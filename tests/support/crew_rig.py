@@ -16,6 +16,7 @@ from campaign.telemetry import Stored
 from monitoring_logs.records import LoadSecond
 from safety_monitoring.messages import ForgetWorker, WatchWorker
 from stress_scenarios.load_plan import EngineName, LoadOrder
+from stress_scenarios.loads.memory_order import MemoryOrder
 from tests.support.orders import RUN_ID, campaign_order
 
 HANG_S = 30.0
@@ -28,6 +29,7 @@ class CrewRig:
     """The crew, what it told so far, and the leases of its workers."""
 
     crew: Crew
+    permit: Callable[[float], None]
     events: list[CrewEvent] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
 
@@ -51,11 +53,11 @@ class CrewRig:
         until = time.monotonic() + seconds
         self.poll_until(lambda: time.monotonic() >= until)
 
-    def start(self, load: LoadOrder) -> float:
+    def start(self, load: LoadOrder, memory: MemoryOrder | None = None) -> float:
         """Prepare a load and let it go; the instant of its start."""
         self.events.clear()
         self.stored.clear()
-        self.crew.prepare(load)
+        self.crew.prepare(load, memory)
         self.poll_until(lambda: any(isinstance(event, AllReady) for event in self.events))
         start = time.monotonic() + START_LEAD_S
         self.crew.go(start)
@@ -74,6 +76,7 @@ class _Leases:
         self._pages: dict[int, LoadPage] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._share = 1.0
         self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
         self._thread.start()
 
@@ -87,6 +90,11 @@ class _Leases:
             page = self._pages.pop(worker, None)
             if page is not None:
                 page.close()
+
+    def permit(self, share: float) -> None:
+        """Let everybody make so much of their load, at once."""
+        self._share = share
+        self._grant()
 
     def close(self) -> None:
         self._over.set()
@@ -102,7 +110,7 @@ class _Leases:
         until_ns = time.monotonic_ns() + int(LEASE_S * 1e9)
         with self._lock:
             for page in self._pages.values():
-                page.grant(lease_until_mono_ns=until_ns, share=1.0)
+                page.grant(lease_until_mono_ns=until_ns, share=self._share)
 
 
 @contextmanager
@@ -129,7 +137,7 @@ def crew_rig(directory: Path, *, engine: EngineName, workers: int) -> Iterator[C
         utc_offset_s=0.0,
         tell_guardian=told,
     )
-    rig.append(CrewRig(crew=crew))
+    rig.append(CrewRig(crew=crew, permit=leases.permit))
     try:
         yield rig[0]
     finally:
