@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from baseline_metrics.health import Health, KnownScore, Score, phases_allowed
 from baseline_metrics.samples import Gap, GapReason, Sample
 from monitoring_logs.load_orders import NO_MEMORY_LOAD, MemoryLoad, NoMemoryLoad
-from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
 from monitoring_logs.records import (
     SCHEMA_VERSION,
     AnchorOrder,
@@ -19,7 +18,6 @@ from monitoring_logs.records import (
     ErrorGroup,
     EventRecord,
     GuardianEvent,
-    HostFacts,
     LoadFacts,
     LoadMinute,
     LoadSecond,
@@ -38,7 +36,7 @@ from safety_monitoring.limits import Rung
 from safety_monitoring.messages import DrillPath, Protection
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
-from tests.support.night_parts import baseline_parts, is_low, no_load, running_parts
+from tests.support.night_parts import HOST, baseline_parts, is_low, memory_held, no_load, running_parts
 
 START_UTC_S = 1_763_586_000.0  # 2025-11-19 22:00 in Berlin
 START_MONO_S = 5000.0
@@ -297,25 +295,16 @@ class _Maker:
                 health_at_arming=phase.health,
                 eased_s=5.0 if phase.outcome is Outcome.EASED else 0.0,
                 load=load,
-                memory=_memory_held(phase) if phase.makes_load else NO_MEMORY_HELD,
+                memory=memory_held(
+                    phase.memory,
+                    lasts_s=(phase.ramp_s + phase.hold_s * phase.asked_share) * phase.ran_share
+                    if segment >= 0
+                    else 0.0,
+                    peak_share=phase.memory_peak_share,
+                    time_share=phase.memory_time_share,
+                ),
             )
         )
-
-
-def _memory_held(phase: Phase) -> NoMemoryHeld | MemoryFacts:
-    """What became of a phase's memory load."""
-    if isinstance(phase.memory, NoMemoryLoad):
-        return NO_MEMORY_HELD
-    asked = phase.memory.byte_s((phase.ramp_s + phase.hold_s * phase.asked_share) * phase.ran_share)
-    return MemoryFacts(
-        size_bytes=phase.memory.size_bytes,
-        rise_bytes_per_s=phase.memory.rise_bytes_per_s,
-        peak_bytes=int(phase.memory.size_bytes * phase.memory_peak_share),
-        asked_byte_s=asked,
-        achieved_byte_s=asked * phase.memory_time_share,
-        release_s=Sample(value=0.008),
-        refused="",
-    )
 
 
 def make_facts(night: Night) -> Facts:
@@ -445,16 +434,7 @@ def make_meta(night: Night) -> Meta:
     return Meta(
         schema_version=SCHEMA_VERSION,
         order=order,
-        host=HostFacts(
-            daybreak_version="0.1.0",
-            python_version="3.11.2",
-            sqlite_version="3.40.1",
-            kernel="Linux 6.1",
-            host="bench",
-            cpu_count=8,
-            memory_bytes=16 << 30,
-            boot_id="00000000-0000-0000-0000-000000000001",
-        ),
+        host=HOST,
         protections=(
             Protection(name="real-time priority", works=True, detail="SCHED_FIFO 1"),
             Protection(name="memory lock", works=False, detail="not permitted"),

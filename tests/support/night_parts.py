@@ -1,7 +1,21 @@
-"""The smaller records of synthetic nights: parts of health scores, a load that was not made."""
+"""The smaller records of synthetic nights: the host, parts of health scores, a load that was not made, memory."""
 
 from baseline_metrics.health import SATURATION, HealthPart, KnownScore, Score
-from monitoring_logs.records import LoadFacts
+from baseline_metrics.samples import Sample
+from monitoring_logs.load_orders import MemoryLoad, NoMemoryLoad
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, NoMemoryHeld
+from monitoring_logs.records import HostFacts, LoadFacts
+
+HOST = HostFacts(
+    daybreak_version="0.1.0",
+    python_version="3.11.2",
+    sqlite_version="3.40.1",
+    kernel="Linux 6.1",
+    host="bench",
+    cpu_count=8,
+    memory_bytes=16 << 30,
+    boot_id="00000000-0000-0000-0000-000000000001",
+)
 
 
 def is_low(score: Score) -> bool:
@@ -45,4 +59,22 @@ def no_load(*, connections: int, hold_s: float) -> LoadFacts:
         hold_s_requested=hold_s,
         hold_s_achieved=0.0,
         bytes_received=0,
+    )
+
+
+def memory_held(
+    order: NoMemoryLoad | MemoryLoad, *, lasts_s: float, peak_share: float, time_share: float
+) -> NoMemoryHeld | MemoryFacts:
+    """What became of a memory load that ran for so long, as shares of what was asked; none without load."""
+    if isinstance(order, NoMemoryLoad) or lasts_s <= 0:
+        return NO_MEMORY_HELD
+    asked = order.byte_s(lasts_s)
+    return MemoryFacts(
+        size_bytes=order.size_bytes,
+        rise_bytes_per_s=order.rise_bytes_per_s,
+        peak_bytes=int(order.size_bytes * peak_share),
+        asked_byte_s=asked,
+        achieved_byte_s=asked * time_share,
+        release_s=Sample(value=0.008),
+        refused="",
     )
