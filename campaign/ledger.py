@@ -143,7 +143,11 @@ class Ledger:
         """A line on how the record fares."""
         stats = self._recorder.stats
         self.runner.logger.info(
-            "checkpoint", queued=stats.queued, committed=stats.committed, fsync_s_max=stats.fsync_s_max
+            "checkpoint",
+            queued=stats.queued,
+            committed=stats.committed,
+            commit_s_max=stats.commit_s_max,
+            sync_s_p99=to_json_value(stats.sync_s_p99),
         )
 
     def close(self) -> None:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Integer, NullPool, RowMapping, Select, Table, column, create_engine, select
+from sqlalchemy import Connection, Integer, NullPool, RowMapping, Select, Table, column, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from monitoring_logs.schema import HOST_SAMPLES, SENSOR_LAYOUTS, VERSIONS_READ, columns_in
+from monitoring_logs.schema import HOST_SAMPLES, RECORD_NUMBERS, SENSOR_LAYOUTS, VERSIONS_READ, columns_in
 from monitoring_logs.store import BUSY_TIMEOUT_S
 
 CHUNK_ROWS = 5000
@@ -69,6 +69,28 @@ class DatabaseReader:
             if len(chunk) < CHUNK_ROWS:
                 return
             after = chunk[-1]["sequence"]
+
+    def number_ranges(self) -> list[RowMapping]:
+        """``life``, ``producer``, ``first`` and ``last`` of each stretch of stored numbers without a gap, in order.
+
+        Within a stretch a number less its rank stays the same. None for a database that numbers nothing yet.
+        """
+        if not columns_in(RECORD_NUMBERS, self._known_version()):
+            return []
+        life, producer, sequence = RECORD_NUMBERS.c.life, RECORD_NUMBERS.c.producer, RECORD_NUMBERS.c.sequence
+        rank = func.row_number().over(partition_by=(life, producer), order_by=sequence)
+        ranked = select(life, producer, sequence, (sequence - rank).label("stretch")).subquery()
+        statement = (
+            select(
+                ranked.c.life,
+                ranked.c.producer,
+                func.min(ranked.c.sequence).label("first"),
+                func.max(ranked.c.sequence).label("last"),
+            )
+            .group_by(ranked.c.life, ranked.c.producer, ranked.c.stretch)
+            .order_by(ranked.c.life, ranked.c.producer, ranked.c.stretch)
+        )
+        return self._all(statement)
 
     def last_host_row(self) -> list[RowMapping]:
         """The newest host sample's row, or none."""

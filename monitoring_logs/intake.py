@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from monitoring_logs.numbering import Producer
 from monitoring_logs.rows import Record
 
 IDLE_S = 1.0
@@ -17,10 +18,11 @@ IDLE_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbered:
-    """A record with its place in the order of all records that were ever put, from 1."""
+    """A record with its place in the order of all records that its producer ever put, from 1."""
 
     sequence: int
     record: Record
+    producer: Producer = Producer.SUPERVISOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,12 @@ class Intake:
         """Records in the queue."""
         with self._changed:
             return len(self._waiting)
+
+    @property
+    def last_sequence(self) -> int:
+        """The number that was given last."""
+        with self._changed:
+            return self._sequence
 
     @property
     def durable_sequence(self) -> int:

@@ -18,6 +18,8 @@ from baseline_metrics.samples import HostSample
 from monitoring_logs import schema
 from monitoring_logs.journal import JournalEntry, JournalKind
 from monitoring_logs.memory_records import MemorySecond
+from monitoring_logs.numbering import LifeMissing, Producer, RecordHole, RecordNumber, holes_in
+from monitoring_logs.recorder_facts import RecorderFacts
 from monitoring_logs.records import (
     AnchorRecord,
     BaselineRecord,
@@ -39,6 +41,7 @@ from monitoring_logs.rows import (
     END_KEY,
     HOST_KEY,
     ORDER_KEY,
+    RECORDER_KEY_PREFIX,
     EverySensor,
     Record,
     natural_key,
@@ -175,6 +178,23 @@ class RunReader:
         for record in self._facts(CampaignEnd, self._sources.run_facts(CampaignEnd, END_KEY)):
             return record
         return Missing(reason="the campaign's end was not recorded")
+
+    def recorder_facts(self) -> tuple[RecorderFacts, ...]:
+        """What each life of the recorder said of itself at its end, by life; a life that was killed said nothing."""
+        stored = self._sources.run_facts(RecorderFacts, RECORDER_KEY_PREFIX)
+        records = _merged(stored, self._sources.spilled(RecorderFacts))
+        return tuple(sorted(records, key=lambda record: record.life))
+
+    def record_holes(self) -> tuple[RecordHole | LifeMissing, ...]:
+        """Records that were numbered and are nowhere; none for a record of version 1, which numbered nothing.
+
+        While a recorder is at work, or after its death, what it had not acknowledged yet is no hole: nobody knows of it.
+        """
+        ends = [
+            RecordNumber(life=facts.life, producer=Producer.SUPERVISOR, sequence=facts.records_put)
+            for facts in self.recorder_facts()
+        ]
+        return holes_in(self._sources.number_ranges(), ends=ends, lives=self._sources.lives())
 
     # Measurements: the database, and what it did not take --------------------------------------------------------------
 

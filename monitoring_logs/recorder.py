@@ -16,8 +16,9 @@ from baseline_metrics.clock import Clock
 from baseline_metrics.codec import CodecError
 from monitoring_logs.ballast import BALLAST_BYTES, Ballast, ballast_path
 from monitoring_logs.intake import Full, Intake, Numbered, Taken
+from monitoring_logs.numbering import NO_LIFE, Producer, RecordNumber
 from monitoring_logs.rows import Record, TableRow, rows_of
-from monitoring_logs.run_files import SPILL, bring_home, link_beside, set_aside
+from monitoring_logs.run_files import SPILL, bring_home, damaged_kept, link_beside, set_aside
 from monitoring_logs.spill import Spill, Spilled
 from monitoring_logs.store import (
     BUSY_TIMEOUT_S,
@@ -33,6 +34,12 @@ from monitoring_logs.tally import RecorderStats, Tally
 
 START_S_MAX = 60.0
 """Opening a sound database takes milliseconds; quick_check of a large one that is resumed takes some seconds."""
+
+CHECKPOINT_LOG_BYTES = 4 << 20
+"""The log is moved into the database when it is that large, as SQLite would by itself (1000 pages)."""
+
+CHECKPOINT_RETRY_S = 10.0
+"""A reader in the way is not asked again at every commit; when it leaves, the log is short again soon."""
 
 BUSY_PAUSE_S = 0.1
 """Between two tries for the write lock; the waiting itself is done by SQLite's busy timeout."""
@@ -97,12 +104,15 @@ class Recorder:
         clock: Clock,
         ballast_bytes: int = BALLAST_BYTES,
         settings: RecorderSettings = RecorderSettings(),
+        life_min: int = 1,
         open_store: Callable[[str, float], Store] = open_sqlite_store,
     ) -> None:
+        """Nothing is opened yet. life_min: this start's number at least, for a run whose earlier lives are known elsewhere."""
         self._path = path
         self._spill_path = spill_path
         self._clock = clock
         self._settings = settings
+        self._life_min = life_min
         self._open_store = open_store
         self._ballast = Ballast(ballast_path(path), size_bytes=ballast_bytes)
         self._spill = Spill(spill_path)
@@ -116,11 +126,14 @@ class Recorder:
         self._opened = threading.Event()
         self._opening_error = ""
         self._conclusion = StoreConclusion(integrity="not verified", checkpointed=False, journal_mode="unknown")
+        self._life = NO_LIFE  # written by the recorder's thread before it says that it is open
         # The recorder's thread alone looks at these:
+        self._own_sequence = 0
         self._gave_up = False
         self._sync_failed = False
         self._log_alarmed = False
         self._checkpointed_mono_s = clock.mono_s()
+        self._tried_mono_s = clock.mono_s()
 
     # Owner and producers ----------------------------------------------------------------------------------------------
 
@@ -178,6 +191,11 @@ class Recorder:
         return self._intake.durable_sequence
 
     @property
+    def life(self) -> int:
+        """The number of this start among those of the run, from 1; 0 until it is open."""
+        return self._life
+
+    @property
     def stats(self) -> RecorderStats:
         """Counts and the fault at this instant."""
         return self._tally.stats(queued=self._intake.waiting)
@@ -198,6 +216,9 @@ class Recorder:
             self._gave_up = True
             self._tally.fault(f"the recorder failed: {type(error).__name__}: {error}")
         self._drain_into_spill()
+        self._keep(store, (self._own(self._tally.facts(life=self._life, records_put=self._intake.last_sequence)),))
+        self._keep(store, self._own_notes())
+        self._spill.sync()
         self._leave(store)
 
     def _open(self) -> Store:
@@ -211,8 +232,13 @@ class Recorder:
             self._tally.note("damaged", f"{error}; it was kept as {aside}, a new database was begun")
             store = self._open_store(self._path, self._settings.busy_timeout_s)
         try:
+            self._life = store.begin_life(
+                at_least=max(self._life_min, damaged_kept(self._path) + 1),
+                mono_s=self._clock.mono_s(),
+                utc_s=self._clock.utc_s(),
+            )
             self._ballast.load()
-        except OSError:
+        except (OSError, StoreError):
             store.conclude()
             raise
         return store
@@ -228,8 +254,12 @@ class Recorder:
                 return
 
     def _own_notes(self) -> tuple[Numbered, ...]:
-        notes = self._tally.take_notes(overflow_to=self._spill_path)
-        return tuple(Numbered(sequence=0, record=note) for note in notes)
+        return tuple(self._own(note) for note in self._tally.take_notes(overflow_to=self._spill_path))
+
+    def _own(self, record: Record) -> Numbered:
+        """A record of the recorder's own."""
+        self._own_sequence += 1
+        return Numbered(sequence=self._own_sequence, record=record, producer=Producer.RECORDER)
 
     def _keep(self, store: Store, records: Sequence[Numbered]) -> None:
         """Commit these records, or spill them, or refuse what cannot be encoded."""
@@ -260,14 +290,21 @@ class Recorder:
         if not encoded:
             return
         began_mono_s = self._clock.mono_s()
-        new = Retrying(
+        written = Retrying(
             stop=stop_after_attempt(self._settings.busy_attempts_max),
             wait=wait_fixed(BUSY_PAUSE_S),
             retry=retry_if_exception(_is_busy),
             sleep=self._clock.sleep,
             reraise=True,
-        )(store.write, [row for one in encoded for row in one.rows])
-        self._tally.committed(len(encoded), new=new, began_mono_s=began_mono_s)
+        )(
+            store.write,
+            [row for one in encoded for row in one.rows],
+            [self._number_of(one.numbered) for one in encoded],
+        )
+        self._tally.committed(len(encoded), new=written.new, began_mono_s=began_mono_s, sync_s=written.sync_s)
+
+    def _number_of(self, numbered: Numbered) -> RecordNumber:
+        return RecordNumber(life=self._life, producer=numbered.producer, sequence=numbered.sequence)
 
     def _survive(self, store: Store, error: StoreError, encoded: Sequence[_Encoded]) -> None:
         """The transaction was rolled back. Make room and try once more, unless the file cannot be trusted any more."""
@@ -306,10 +343,12 @@ class Recorder:
             self._tally.note("log_large", f"the write-ahead log has {log_bytes} bytes: a reader holds an old snapshot")
         self._log_alarmed = log_bytes > JOURNAL_BYTES_MAX
         now_mono_s = self._clock.mono_s()
-        if now_mono_s - self._checkpointed_mono_s >= self._settings.checkpoint_period_s:
-            self._checkpointed_mono_s = now_mono_s
+        due = now_mono_s - self._checkpointed_mono_s >= self._settings.checkpoint_period_s
+        if due or (log_bytes >= CHECKPOINT_LOG_BYTES and now_mono_s - self._tried_mono_s >= CHECKPOINT_RETRY_S):
+            self._tried_mono_s = now_mono_s
             try:
-                store.checkpoint()
+                if store.checkpoint():
+                    self._checkpointed_mono_s = now_mono_s
             except StoreError as error:
                 self._survive(store, error, ())
 
@@ -337,12 +376,13 @@ class Recorder:
             self._conclusion = StoreConclusion(
                 integrity=f"not verified: {error}", checkpointed=False, journal_mode="unknown"
             )
+            self._spill_all(self._own_notes())
 
     # Any thread -------------------------------------------------------------------------------------------------------
 
     def _spill_all(self, records: Sequence[Numbered]) -> None:
         for numbered in records:
-            match self._spill.append(numbered.sequence, numbered.record):
+            match self._spill.append(self._number_of(numbered), numbered.record):
                 case Spilled.WRITTEN:
                     self._tally.spilled()
                 case Spilled.REFUSED:

@@ -19,6 +19,7 @@ from baseline_metrics.codec import CodecError, from_json_value, to_json_value
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Sample
 from monitoring_logs import schema
 from monitoring_logs.memory_records import MemorySecond
+from monitoring_logs.recorder_facts import RecorderFacts
 from monitoring_logs.records import (
     AnchorRecord,
     BaselineRecord,
@@ -38,7 +39,7 @@ from monitoring_logs.search_records import SearchRecord, SearchStep
 
 ColumnarRecord = SegmentRecord | LoadSecond | LoadMinute | MemorySecond | ErrorGroup | EventRecord | GuardianEvent
 BodyRecord = PhaseRecord | AnchorRecord | BaselineRecord | SearchStep | SearchRecord
-RunFact = NightOrder | HostFacts | DrillFact | CampaignEnd
+RunFact = NightOrder | HostFacts | DrillFact | CampaignEnd | RecorderFacts
 Record = ColumnarRecord | BodyRecord | RunFact | HostSample
 
 R = TypeVar("R")
@@ -60,6 +61,7 @@ TABLES: Mapping[type, Table] = {
     HostFacts: schema.RUN_FACTS,
     DrillFact: schema.RUN_FACTS,
     CampaignEnd: schema.RUN_FACTS,
+    RecorderFacts: schema.RUN_FACTS,
     HostSample: schema.HOST_SAMPLES,
 }
 """The table of each record type; a type that is not here is not stored."""
@@ -70,6 +72,7 @@ ORDER_KEY = "order"
 HOST_KEY = "host"
 END_KEY = "end"
 DRILL_KEY_PREFIX = "drill:"
+RECORDER_KEY_PREFIX = "recorder:"
 
 LAYOUTS_CACHED = 64
 """A night has a handful of layouts; a sensor that flaps between values and gaps makes some dozen."""
@@ -106,7 +109,7 @@ def rows_of(record: Record) -> tuple[TableRow, ...]:
             return (_row(record, {"segment": record.segment, "step": record.step, "body": _body(record)}),)
         case SearchRecord():
             return (_row(record, {"phase": record.phase, "body": _body(record)}),)
-        case NightOrder() | HostFacts() | DrillFact() | CampaignEnd():
+        case NightOrder() | HostFacts() | DrillFact() | CampaignEnd() | RecorderFacts():
             return (_row(record, {"key": _fact_key(record), "body": _body(record)}),)
         case (
             SegmentRecord()
@@ -211,6 +214,8 @@ def _fact_key(record: RunFact) -> str:
             return HOST_KEY
         case CampaignEnd():
             return END_KEY
+        case RecorderFacts():
+            return f"{RECORDER_KEY_PREFIX}{record.life}"
         case DrillFact():  # one path may be rehearsed more than once: each result is a fact of its own
             return f"{DRILL_KEY_PREFIX}{record.path.value}:{zlib.crc32(_body(record).encode()):08x}"
         case _:

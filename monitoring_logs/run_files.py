@@ -87,6 +87,11 @@ def bring_home(path: str, *, name: str, target: str) -> None:
             arriving.unlink(missing_ok=True)
 
 
+def damaged_kept(path: str) -> int:
+    """How many damaged databases were kept beside this one."""
+    return sum(Path(f"{path}.damaged-{number}").exists() for number in range(1, SET_ASIDE_MAX + 1))
+
+
 def set_aside(path: str) -> str:
     """Rename a damaged database with its log, all under one new name, and return that name. Raises OSError."""
     for number in range(1, SET_ASIDE_MAX + 1):

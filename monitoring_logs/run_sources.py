@@ -17,6 +17,7 @@ from monitoring_logs.checked_lines import BadLine
 from monitoring_logs.database_reader import DatabaseReader, DatabaseUnreadableError
 from monitoring_logs.guardian_journal import GuardianContent, read_guardian_journal
 from monitoring_logs.journal import JournalContent, JournalEntry, read_journal
+from monitoring_logs.numbering import NumberRange, Producer, RecordNumber, ranges_of
 from monitoring_logs.rows import EverySensor, Record, body_record, columnar_record, host_sample
 from monitoring_logs.run_files import RunFiles
 from monitoring_logs.spill import read_spill
@@ -95,13 +96,14 @@ class RunSources:
 
     @cached_property
     def _spill(self) -> dict[type, list[Any]]:
-        records: dict[type, list[Any]] = {}
+        records: dict[type, list[Any]] = {RecordNumber: []}
         try:
             for line in read_spill(self._files.spill):
                 if isinstance(line, BadLine):
                     self._problems.add(f"{self._files.spill}:{line.number}: {line.why}")
                 else:
                     records.setdefault(type(line.record), []).append(line.record)
+                    records[RecordNumber].append(line.number)
         except FileNotFoundError:
             pass  # the usual case: the database took everything
         except OSError as error:
@@ -165,6 +167,20 @@ class RunSources:
             return self._records(rows, lambda row: host_sample(row, sensors=sensors))
 
         return self._rows(in_span)
+
+    def number_ranges(self) -> list[NumberRange]:
+        """The numbers of all records of database and spill file. A producer of a later version is passed over."""
+        producers = {known.value for known in Producer}
+        stored = [
+            NumberRange(life=row["life"], producer=Producer(row["producer"]), first=row["first"], last=row["last"])
+            for row in self._rows(self._database.number_ranges)
+            if row["producer"] in producers
+        ]
+        return [*stored, *ranges_of(self._spill[RecordNumber])]
+
+    def lives(self) -> list[int]:
+        """The numbers of the lives that the database knows."""
+        return [row["life"] for row in self._rows(lambda: self._database.table_rows(schema.LIVES))]
 
     def last_host_rows(self) -> list[Any]:
         """The database's newest host sample, its times only, or none."""

@@ -41,7 +41,7 @@ def _table(name: str, columns: Sequence[Column[int] | Column[float] | Column[str
 
 
 RUN_FACTS = _table("run_facts", [_text("key"), _text("body")], "key")
-"""Single facts of the run: schema_version, order, host, drill:<path>:<checksum>, end."""
+"""Single facts of the run: schema_version, order, host, drill:<path>:<checksum>, recorder:<life>, end."""
 
 SEGMENTS = _table(
     "segments",
@@ -185,4 +185,23 @@ SEARCH_STEPS = _table(
     "segment",
     "step",
 )
+LIVES = _table(
+    "lives",
+    [_integer("life", since=2), _real("began_mono_s", since=2), _real("began_utc_s", since=2)],
+    "life",
+)
+"""Each start of the recorder on this run, from 1."""
+
+RECORD_NUMBERS = Table(
+    "record_numbers",
+    METADATA,
+    _integer("life", since=2),
+    _text("producer", since=2),
+    _integer("sequence", since=2),
+    PrimaryKeyConstraint("life", "producer", "sequence"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,  # the key is all there is: some 15 bytes a record
+)
+"""The number of every record that is stored, written with it: a record counts once, and a missing number is a hole."""
+
 SEARCH_RECORDS = _table("search_records", [_integer("phase", since=2), _text("body", since=2)], "phase")

@@ -12,6 +12,7 @@ from enum import Enum
 
 from baseline_metrics.codec import CodecError, Json, from_json_value, to_json_value
 from monitoring_logs.checked_lines import AppendFile, BadLine, LineError, encode_line, scan_lines
+from monitoring_logs.numbering import NO_LIFE, Producer, RecordNumber
 from monitoring_logs.rows import RECORD_TYPES, Record
 
 SPILL_BYTES_MAX = 1 << 30
@@ -28,9 +29,9 @@ class Spilled(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpilledRecord:
-    """One record of a spill file. sequence: the recorder's number of it."""
+    """One record of a spill file, with its number."""
 
-    sequence: int
+    number: RecordNumber
     record: Record
 
 
@@ -50,10 +51,11 @@ class Spill:
         """Why the file takes nothing, in words; "" while it does."""
         return self._fault
 
-    def append(self, sequence: int, record: Record) -> Spilled:
+    def append(self, number: RecordNumber, record: Record) -> Spilled:
         """Write one record, not yet synced."""
+        head: dict[str, Json] = {"life": number.life, "producer": number.producer.value, "sequence": number.sequence}
         try:
-            line = encode_line({"sequence": sequence, "record": to_json_value(record)})
+            line = encode_line({**head, "record": to_json_value(record)})
         except (CodecError, LineError):
             return Spilled.REFUSED
         with self._lock:
@@ -107,13 +109,18 @@ def read_spill(path: str) -> Iterator[SpilledRecord | BadLine]:
 
 
 def _spilled(body: dict[str, Json]) -> SpilledRecord:
-    if set(body) != {"sequence", "record"}:
+    if not {"sequence", "record"} <= set(body) <= {"life", "producer", "sequence", "record"}:
         raise CodecError("not a spilled record")
+    # Version 1 wrote neither life nor producer.
+    life, producer = body.get("life", NO_LIFE), body.get("producer", Producer.SUPERVISOR.value)
     sequence, value = body["sequence"], body["record"]
-    if not isinstance(sequence, int) or not isinstance(value, dict):
+    if not isinstance(sequence, int) or not isinstance(life, int) or not isinstance(value, dict):
         raise CodecError("not a spilled record")
+    if producer not in {known.value for known in Producer}:
+        raise CodecError(f"{producer!r} is not a producer of this version")
     name = value.get("type")
     if not isinstance(name, str) or name not in RECORD_TYPES:
         raise CodecError(f"{name!r} is not a record of this version")
     record: Record = from_json_value(RECORD_TYPES[name], value)
-    return SpilledRecord(sequence=sequence, record=record)
+    number = RecordNumber(life=life, producer=Producer(producer), sequence=sequence)
+    return SpilledRecord(number=number, record=record)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from sqlalchemy import Connection, QueuePool, Table, create_engine, event
+from sqlalchemy import Connection, QueuePool, Table, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import (
     DataError,
@@ -28,16 +28,18 @@ from sqlalchemy.exc import (
     StatementError,
 )
 
+from baseline_metrics.clock import Clock, SystemClock
+from monitoring_logs.numbering import RecordNumber
 from monitoring_logs.records import SCHEMA_VERSION
 from monitoring_logs.rows import TableRow
-from monitoring_logs.schema import METADATA, RUN_FACTS, SENSOR_LAYOUTS
+from monitoring_logs.schema import LIVES, METADATA, RECORD_NUMBERS, RUN_FACTS, SENSOR_LAYOUTS
 
 BUSY_TIMEOUT_S = 5.0
 JOURNAL_BYTES_MAX = 64 << 20
 """A write-ahead log is cut back to this when it was larger; larger ones mean that a reader holds an old snapshot."""
 
-AUTOCHECKPOINT_PAGES = 1000
 SCHEMA_VERSION_KEY = "schema_version"
+SYSTEM_CLOCK = SystemClock()
 
 _FSYNC_ERRORS = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 
@@ -74,11 +76,23 @@ class StoreConclusion:
     journal_mode: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A transaction. new: rows that were not there before. sync_s: how long its last step took, in which the disk syncs."""
+
+    new: int
+    sync_s: float
+
+
 class Store(Protocol):
     """What the recorder needs of a database; SqliteStore says what each method means."""
 
-    def write(self, rows: Sequence[TableRow]) -> int:
-        """Commit all rows; return how many were new."""
+    def begin_life(self, *, at_least: int, mono_s: float, utc_s: float) -> int:
+        """Number this start."""
+        ...
+
+    def write(self, rows: Sequence[TableRow], numbers: Sequence[RecordNumber]) -> Written:
+        """Commit all rows with the numbers of their records."""
         ...
 
     def checkpoint(self) -> bool:
@@ -101,8 +115,9 @@ class Store(Protocol):
 class SqliteStore:
     """The connection. Everything here is called by the thread that constructed it. Raises StoreError."""
 
-    def __init__(self, path: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(self, path: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S, clock: Clock = SYSTEM_CLOCK) -> None:
         self.path = path
+        self._clock = clock
         self._busy_timeout_s = busy_timeout_s
         with _translated(path):
             _refuse_damaged(path)
@@ -123,27 +138,53 @@ class SqliteStore:
             self._engine.dispose()
             raise
 
-    def write(self, rows: Sequence[TableRow]) -> int:
-        """Write all rows in one transaction. Rows that exist already change nothing; return how many did not.
+    def begin_life(self, *, at_least: int, mono_s: float, utc_s: float) -> int:
+        """Store that a recorder starts, and return its number: above every one before, and not below ``at_least``."""
+        with _translated(self.path), self._connection.begin():
+            newest = self._connection.execute(select(func.max(LIVES.c.life))).scalar_one()
+            life = max(at_least, 1 if newest is None else newest + 1)
+            values = {"life": life, "began_mono_s": mono_s, "began_utc_s": utc_s}
+            self._connection.execute(insert(LIVES), values)
+        return life
 
-        Shared sensor layouts are not counted: the number compares with the number of records.
+    def write(self, rows: Sequence[TableRow], numbers: Sequence[RecordNumber] = ()) -> Written:
+        """Write all rows, and the numbers of their records, in one transaction. What exists already changes nothing.
+
+        Shared sensor layouts do not count as new: the count compares with the number of records.
 
         Returns after the commit, which is synced. Raises StoreError, or RowRefusedError for a row that does not fit.
         """
         grouped: dict[Table, list[dict[str, int | float | str]]] = {}
         for row in rows:
             grouped.setdefault(row.table, []).append(row.values)
+        numbered = [
+            {"life": number.life, "producer": number.producer.value, "sequence": number.sequence} for number in numbers
+        ]
         new = 0
-        with _translated(self.path), self._connection.begin():
+        with _translated(self.path), self._connection.begin() as transaction:
             for table, values in grouped.items():
                 written = self._connection.execute(insert(table).on_conflict_do_nothing(), values).rowcount
                 new += 0 if table is SENSOR_LAYOUTS else written
-        return new
+            if numbered:
+                self._connection.execute(insert(RECORD_NUMBERS).on_conflict_do_nothing(), numbered)
+            began_mono_s = self._clock.mono_s()
+            transaction.commit()
+            return Written(new=new, sync_s=self._clock.mono_s() - began_mono_s)
 
     def checkpoint(self) -> bool:
-        """Move the write-ahead log into the database; False when a reader's snapshot was in the way."""
+        """Move the write-ahead log into the database and empty it; False when a reader's snapshot was in the way.
+
+        Never waits for a reader. Raises StoreError; after StoreFault.FSYNC the file must not be written any more.
+        """
         with _translated(self.path):
-            return bool(self._pragma_row("wal_checkpoint(TRUNCATE)")[0] == 0)
+            _, frames, moved = self._pragma_row("wal_checkpoint(PASSIVE)")
+            if frames != moved:
+                return False
+            self._driver().execute("PRAGMA busy_timeout=0")  # else emptying waits for whoever still reads from the log
+            try:
+                return bool(self._pragma_row("wal_checkpoint(TRUNCATE)")[0] == 0)
+            finally:
+                self._driver().execute(f"PRAGMA busy_timeout={round(self._busy_timeout_s * 1000)}")
 
     def log_bytes(self) -> int:
         """Size of the write-ahead log; 0 when there is none."""
@@ -157,12 +198,19 @@ class SqliteStore:
             return {name: str(self._pragma_row(name)[0]) for name, _, _ in self._wanted_settings()}
 
     def conclude(self) -> StoreConclusion:
-        """Checkpoint, verify, make it one ordinary file, close. What the disk does not allow is reported, not raised."""
+        """Checkpoint, verify, make it one ordinary file, close. What the disk does not allow is reported, not raised.
+
+        Raises StoreError with StoreFault.FSYNC when the checkpoint's sync failed: then nothing more was written.
+        """
         checkpointed = False
         journal_mode = "wal"
         try:
-            with contextlib.suppress(sqlite3.Error):  # the disk is full: the log stays beside the file, and is readable
+            try:
                 checkpointed = self._pragma_row("wal_checkpoint(TRUNCATE)")[0] == 0
+            except sqlite3.Error as error:  # a full disk: the log stays beside the file, and is readable
+                if error.sqlite_errorcode in _FSYNC_ERRORS:
+                    self.abandon()
+                    raise _store_error(self.path, error) from error
             with _translated(self.path):
                 problems = [str(row[0]) for row in self._driver().execute("PRAGMA integrity_check(10)").fetchall()]
             with contextlib.suppress(sqlite3.Error):  # a reader is there: it stays a database with a log
@@ -215,7 +263,8 @@ class SqliteStore:
             ("journal_mode", "WAL", "wal"),
             ("synchronous", "FULL", "2"),  # NORMAL loses committed rows when the power fails
             ("foreign_keys", "ON", "1"),
-            ("wal_autocheckpoint", str(AUTOCHECKPOINT_PAGES), str(AUTOCHECKPOINT_PAGES)),
+            # SQLite would swallow a failed sync of its own checkpoint, and sync the same file again at the next one.
+            ("wal_autocheckpoint", "0", "0"),
             ("journal_size_limit", str(JOURNAL_BYTES_MAX), str(JOURNAL_BYTES_MAX)),
             ("trusted_schema", "OFF", "0"),
             ("mmap_size", "0", "0"),  # a stray write through a mapping would reach the file

@@ -7,7 +7,10 @@ import threading
 from dataclasses import dataclass
 
 from baseline_metrics.clock import Clock
+from baseline_metrics.samples import Reading
+from monitoring_logs.recorder_facts import RecorderFacts
 from monitoring_logs.records import EventRecord
+from stress_scenarios.histogram import Histogram
 
 EVENT_KIND = "recorder"
 NOTES_MAX = 100
@@ -20,8 +23,9 @@ class RecorderStats:
 
     repeated: committed, but the database had them already. refused: they could not be stored at all, our own bug.
     lost: not even the spill file took them. last_commit_mono_s: the recorder's construction before the first commit.
-    fsync_s_max: longest commit. log_bytes: size of the write-ahead log after the last commit. fault: "" while all is
-    well, else the first thing that went wrong: end the campaign in order.
+    commit_s_max: longest transaction, with its waiting for a lock. sync_s: of their last step, in which the disk syncs.
+    log_bytes: size of the write-ahead log after the last commit. fault: "" while all is well, else the first thing that
+    went wrong: end the campaign in order.
     """
 
     queued: int
@@ -31,7 +35,10 @@ class RecorderStats:
     refused: int
     repeated: int
     last_commit_mono_s: float
-    fsync_s_max: float
+    commit_s_max: float
+    sync_s_p50: Reading
+    sync_s_p99: Reading
+    sync_s_max: Reading
     log_bytes: int
     fault: str
 
@@ -49,8 +56,11 @@ class Tally:
         self._repeated = 0
         self._overflowed = 0
         self._last_commit_mono_s = clock.mono_s()
-        self._fsync_s_max = 0.0
+        self._commit_s_max = 0.0
+        self._commit_s = Histogram()
+        self._sync_s = Histogram()
         self._log_bytes = 0
+        self._log_bytes_max = 0
         self._fault = ""
         self._notes: list[EventRecord] = []
 
@@ -65,19 +75,41 @@ class Tally:
                 refused=self._refused,
                 repeated=self._repeated,
                 last_commit_mono_s=self._last_commit_mono_s,
-                fsync_s_max=self._fsync_s_max,
+                commit_s_max=self._commit_s_max,
+                sync_s_p50=self._sync_s.quantile(0.5),
+                sync_s_p99=self._sync_s.quantile(0.99),
+                sync_s_max=self._sync_s.max_s,
                 log_bytes=self._log_bytes,
                 fault=self._fault,
             )
 
-    def committed(self, records: int, *, new: int, began_mono_s: float) -> None:
+    def facts(self, *, life: int, records_put: int) -> RecorderFacts:
+        """What is stored of all this at the end of a life."""
+        with self._lock:
+            return RecorderFacts(
+                life=life,
+                records_put=records_put,
+                committed=self._committed,
+                spilled=self._spilled,
+                lost=self._lost,
+                refused=self._refused,
+                repeated=self._repeated,
+                commit_s=self._commit_s.encode(),
+                sync_s=self._sync_s.encode(),
+                log_bytes_max=self._log_bytes_max,
+                fault=self._fault,
+            )
+
+    def committed(self, records: int, *, new: int, began_mono_s: float, sync_s: float) -> None:
         """A transaction of that many records was committed; ``new`` of them were not there before."""
         now_mono_s = self._clock.mono_s()
         with self._lock:
             self._committed += records
             self._repeated += records - new
             self._last_commit_mono_s = now_mono_s
-            self._fsync_s_max = max(self._fsync_s_max, now_mono_s - began_mono_s)
+            self._commit_s_max = max(self._commit_s_max, now_mono_s - began_mono_s)
+            self._commit_s.record_s(now_mono_s - began_mono_s)
+            self._sync_s.record_s(sync_s)
 
     def spilled(self) -> None:
         """One record went to the spill file."""
@@ -105,6 +137,7 @@ class Tally:
         """The write-ahead log is that large."""
         with self._lock:
             self._log_bytes = log_bytes
+            self._log_bytes_max = max(self._log_bytes_max, log_bytes)
 
     def fault(self, text: str) -> None:
         """Something went wrong. The first fault stays; what follows is usually its consequence."""

@@ -7,6 +7,8 @@ Pure; the reporter fills it (see loading), checks and view read it.
 from dataclasses import dataclass
 
 from baseline_metrics.samples import Reading
+from monitoring_logs.numbering import LifeMissing, RecordHole
+from monitoring_logs.recorder_facts import RecorderFacts
 from monitoring_logs.records import (
     AnchorRecord,
     BaselineRecord,
@@ -72,7 +74,8 @@ class SearchFacts:
 class Facts:
     """The whole record. problems: what the reader could not read, in words. partial: the night still goes on.
 
-    searches: those that were begun, in order; none by default, as most nights have none.
+    searches: those that were begun, in order; none by default, as most nights have none. recorder: one of each life that
+    closed. holes: records that were numbered and are nowhere.
     """
 
     run_id: str
@@ -90,6 +93,8 @@ class Facts:
     last_alive: LastAlive | Absent
     problems: tuple[str, ...]
     searches: tuple[SearchFacts, ...] = ()
+    recorder: tuple[RecorderFacts, ...] = ()
+    holes: tuple[RecordHole | LifeMissing, ...] = ()
 
     def phase(self, index: int) -> PhaseRecord | Absent:
         """The one record of a phase."""

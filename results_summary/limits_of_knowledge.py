@@ -16,6 +16,7 @@ from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.measures import coverage_percent
 from results_summary.phase_notes import contradiction_sentences
+from results_summary.record_words import record_sentences
 from results_summary.searched_capacity import limit_words
 
 SENTENCES_MAX = 14
@@ -32,6 +33,7 @@ def what_it_cannot_say(assessment: Assessment) -> tuple[str, ...]:
         *contradiction_sentences(assessment)[:NAMES_MAX],
         *_capacity(assessment),
         *_not_judged(assessment),
+        *record_sentences(assessment.facts),
         *_missing_windows(assessment),
         *_errors(assessment),
         *_tails(assessment),

@@ -66,6 +66,8 @@ def _read(reader: RunReader, run_dir: Path, *, partial: bool) -> Facts:
         if isinstance(alive, Instant)
         else Absent(reason=alive.reason),
         problems=(),
+        recorder=reader.recorder_facts(),
+        holes=reader.record_holes(),
         searches=_searches(reader, tuple(item.record for item in segments), meta),
     )
     return _with_problems(facts, reader, run_dir)

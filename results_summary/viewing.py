@@ -20,6 +20,7 @@ from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.limits_of_knowledge import what_it_cannot_say
 from results_summary.phase_notes import contradiction_sentences, latency_sentences
+from results_summary.record_words import recorder_rows
 from results_summary.search_view import search_views
 from results_summary.shortfalls import shortfalls
 from results_summary.timeline import timeline
@@ -316,4 +317,7 @@ def _environment(assessment: Assessment) -> tuple[NamedValue, ...]:
         ("plan SHA-256", order.plan_sha256),
         ("gates SHA-256", order.gates_sha256),
     )
-    return tuple(NamedValue(name=name, value=clean(value) or "-") for name, value in values)
+    return (
+        *(NamedValue(name=name, value=clean(value) or "-") for name, value in values),
+        *recorder_rows(assessment.facts),
+    )

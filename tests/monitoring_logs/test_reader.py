@@ -43,6 +43,7 @@ from tests.support.sample_records import (
     load_second_at,
     night_meta,
     night_order,
+    number_of,
     one_of_each,
     phase_record,
     search_record,
@@ -71,7 +72,7 @@ class Run:
         """Leave a spill file."""
         spill = Spill(self.files.spill)
         for sequence, record in enumerate(records, start=1):
-            spill.append(sequence, record)
+            spill.append(number_of(sequence), record)
         spill.close()
 
     def journal(self) -> Journal:
@@ -419,7 +420,7 @@ def test_reading_while_the_recorder_writes_disturbs_neither(run: Run) -> None:
     stop.set()
     thread.join(WAIT_S)
     report = recorder.close(WAIT_S)
-    assert (report.integrity, report.stats.committed, report.stats.spilled) == ("ok", 600, 0)
+    assert (report.integrity, report.stats.committed, report.stats.spilled) == ("ok", 601, 0)
     assert counts == sorted(counts)
     reader = run.reader()
     assert len(reader.load_seconds(1)) == 600

@@ -35,7 +35,7 @@ def test_every_setting_is_what_it_has_to_be(tmp_path: Path) -> None:
         "synchronous": "2",
         "busy_timeout": "5000",
         "foreign_keys": "1",
-        "wal_autocheckpoint": "1000",
+        "wal_autocheckpoint": "0",
         "journal_size_limit": str(64 << 20),
         "trusted_schema": "0",
         "mmap_size": "0",
@@ -66,7 +66,7 @@ def test_rows_are_committed_when_write_returns(tmp_path: Path) -> None:
     """An independent reader sees them at once."""
     store = store_in(tmp_path)
     rows = [row for second in range(10) for row in rows_of(host_sample_at(second))]
-    assert store.write(rows) == 10
+    assert store.write(rows).new == 10
     assert count(tmp_path / "campaign.db", "host_samples") == 10
     assert count(tmp_path / "campaign.db", "sensor_layouts") == 1
     store.conclude()
@@ -76,8 +76,8 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
     """Every kind of record may be replayed; the second time nothing is new."""
     store = store_in(tmp_path)
     rows = [row for record in one_of_each() for row in rows_of(record)]
-    assert store.write(rows) == len(one_of_each())
-    assert store.write(rows) == 0
+    assert store.write(rows).new == len(one_of_each())
+    assert store.write(rows).new == 0
     store.conclude()
 
 
@@ -94,7 +94,7 @@ def test_a_row_that_does_not_fit_is_refused_and_leaves_nothing_behind(tmp_path: 
         with pytest.raises(RowRefusedError):
             store.write([good, wrong])
     assert count(tmp_path / "campaign.db", "events") == 0
-    assert store.write([good]) == 1
+    assert store.write([good]).new == 1
     store.conclude()
 
 
@@ -108,7 +108,7 @@ def test_a_foreign_lock_is_busy_and_passes(tmp_path: Path) -> None:
     assert caught.value.fault is StoreFault.BUSY
     foreign.execute("ROLLBACK")
     foreign.close()
-    assert store.write(rows_of(event_at(0))) == 1
+    assert store.write(rows_of(event_at(0))).new == 1
     store.conclude()
 
 

@@ -3,6 +3,8 @@
 from baseline_metrics.health import Health, HealthPart, KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, HostSample, NamedReading, Sample
 from monitoring_logs.memory_records import MemorySecond
+from monitoring_logs.numbering import Producer, RecordNumber
+from monitoring_logs.recorder_facts import RecorderFacts
 from monitoring_logs.records import (
     SCHEMA_VERSION,
     AnchorOrder,
@@ -283,6 +285,28 @@ def night_meta() -> Meta:
     )
 
 
+def number_of(sequence: int, *, life: int = 1, producer: Producer = Producer.SUPERVISOR) -> RecordNumber:
+    """The number of a record of the first life."""
+    return RecordNumber(life=life, producer=producer, sequence=sequence)
+
+
+def recorder_facts(*, life: int = 9, records_put: int = 120) -> RecorderFacts:
+    """A life of the recorder in which nothing went wrong."""
+    return RecorderFacts(
+        life=life,
+        records_put=records_put,
+        committed=records_put,
+        spilled=0,
+        lost=0,
+        refused=0,
+        repeated=0,
+        commit_s="",
+        sync_s="",
+        log_bytes_max=4096,
+        fault="",
+    )
+
+
 def one_of_each() -> tuple[Record, ...]:
     """One record of every type that is stored."""
     return (
@@ -343,5 +367,6 @@ def one_of_each() -> tuple[Record, ...]:
         night_order(),
         host_facts(),
         drill_fact(),
+        recorder_facts(),
         campaign_end(),
     )
