@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from campaign.plan_arrivals import ArrivalsPart
+from campaign.plan_memory import MemoryPart
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_steps import ThinkPart, one_of
 from campaign.plan_types import UNPACED, Duration, Name, Pace, Percent, Rate, Share
@@ -154,6 +155,9 @@ class PhasePart(PlanPart):
             description="Whether the phase ends with a search for the highest rate. Only the default stress_test does."
         ),
     ] = None
+    memory: MemoryPart | None = Field(
+        default=None, description="Memory that is held beside the requests. None unless given."
+    )
     threshold_multiplier: Annotated[
         float,
         Field(ge=0.1, le=2, examples=[1.0], description="Moves the guardian's limits in this phase; never past 95 %."),

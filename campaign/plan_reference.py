@@ -17,6 +17,7 @@ from campaign.defaults import DEFAULT_PHASES, PHASE_FIELDS
 from campaign.fitting import SAMPLES_NEEDED
 from campaign.plan import Plan
 from campaign.plan_layers import ENVIRONMENT_PREFIX, OVERRIDES
+from campaign.plan_memory import ByteRate, MemoryShare
 from campaign.plan_phases import SearchPart
 from campaign.plan_problems import model_within
 from campaign.plan_steps import ThinkPart
@@ -36,6 +37,8 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (ByteSize, "size"),
     (Pace, f"number above 0 to {PACE_MAX:g}, or `unpaced`"),
     (Share, "percent"),
+    (MemoryShare, "percent"),
+    (ByteRate, "size per second"),
     (Names, "list or text of names"),
 )
 _SHAPES: dict[type[BaseModel], str] = {ThinkPart: "duration or mapping", SearchPart: "`true`, `false` or mapping"}

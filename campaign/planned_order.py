@@ -23,6 +23,7 @@ from campaign.planned_night import (
 from campaign.planned_search import search_order
 from campaign.planned_shape import NightShape
 from campaign.window import Window, local_time
+from monitoring_logs.load_orders import MemoryLoad, NoMemoryLoad
 from monitoring_logs.records import (
     SCHEMA_VERSION,
     AnchorOrder,
@@ -50,11 +51,13 @@ def planned_night(
     notes: tuple[Note, ...],
     generator: Generator,
     scale: float,
+    memory: tuple[NoMemoryLoad | MemoryLoad, ...],
 ) -> PlannedNight:
-    """The whole answer of the planner for a night of this shape."""
+    """The whole answer of the planner for a night of this shape. memory: what each phase holds beside its requests."""
     anchor = _anchor_order(plan, shape)
     phases = tuple(
-        _phase_order(plan, shape, index, generator=generator, scale=scale) for index in range(len(shape.phases))
+        replace(_phase_order(plan, shape, index, generator=generator, scale=scale), memory=held)
+        for index, held in enumerate(memory)
     )
     gates = _gates(plan, shape, anchor, phases)
     return PlannedNight(

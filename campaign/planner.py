@@ -22,6 +22,7 @@ from campaign.plan_inputs import NO_INPUTS, PlanInputs
 from campaign.plan_specs import is_scripted, think_s_mean
 from campaign.planned_feeders import feeder_forecast
 from campaign.planned_generator import generator_for
+from campaign.planned_memory import NOT_LOOKED_AT, HostMemory, HostMemoryUnknown, memory_forecast
 from campaign.planned_night import NotCompressed, Note, NoteKind, PlannedNight, PlanRefused
 from campaign.planned_order import planned_night
 from campaign.window import Window, night_window
@@ -39,10 +40,11 @@ def fit_night(
     inputs: PlanInputs = NO_INPUTS,
     compress_to_s: float | NotCompressed = NotCompressed(),  # noqa: B008 - a frozen record without content
     scale: float = 1.0,
+    host_memory: HostMemory | HostMemoryUnknown = NOT_LOOKED_AT,
 ) -> PlannedNight | PlanRefused:
     """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long.
 
-    inputs: what was read of the files that the plan names.
+    inputs: what was read of the files that the plan names. host_memory: needed by plans whose phases hold memory.
     """
     if not 0 < scale <= SCALE_MAX:
         return PlanRefused(reasons=(f"--scale {scale:g} is not above 0 and at most {SCALE_MAX:g}; write 2 or 0.5",))
@@ -73,8 +75,18 @@ def fit_night(
             shape, more = compressed
             notes.extend(more)
             window = Window(start_utc_s=window.start_utc_s, end_utc_s=window.start_utc_s + seconds, changes=())
+    memory = memory_forecast(plan, shape, host_memory)
+    if memory.reasons:
+        return PlanRefused(reasons=memory.reasons)
     planned = planned_night(
-        plan, shape, window=window, run_id=run_id, notes=tuple(notes), generator=generator, scale=scale
+        plan,
+        shape,
+        window=window,
+        run_id=run_id,
+        notes=tuple(notes),
+        generator=generator,
+        scale=scale,
+        memory=memory.loads,
     )
     feeders = feeder_forecast(plan, inputs, planned.order)
     if feeders.reasons:

@@ -19,7 +19,7 @@ from baseline_metrics.units import format_bytes, format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
 from campaign.planned_night import PlannedNight
 from campaign.window import local_time
-from monitoring_logs.load_orders import NoSearch
+from monitoring_logs.load_orders import MemoryLoad, NoSearch
 from monitoring_logs.records import PhaseOrder
 from safety_monitoring.limits import CEILING_PERCENT
 from stress_scenarios.load_plan import Thinking, Unpaced
@@ -144,8 +144,10 @@ def forecast_bytes(planned: PlannedNight) -> int:
 
 
 def memory_forecast_bytes(planned: PlannedNight, engine: str) -> int:
-    """How much memory all our processes will take together at the highest load."""
-    return CONTROL_BYTES + planned.workers * WORKER_BYTES + connections_max(planned) * CONNECTION_BYTES[engine]
+    """How much memory all our processes will take together at the highest load, memory that phases hold included."""
+    ours = CONTROL_BYTES + planned.workers * WORKER_BYTES + connections_max(planned) * CONNECTION_BYTES[engine]
+    held = (phase.memory for phase in planned.order.phases if not phase.cut)
+    return ours + max((load.size_bytes for load in held if isinstance(load, MemoryLoad)), default=0)
 
 
 def connections_max(planned: PlannedNight) -> int:

@@ -6,10 +6,10 @@ Pure; the ``plan`` command prints it.
 import textwrap
 from typing import assert_never
 
-from baseline_metrics.units import format_duration, format_rate
+from baseline_metrics.units import format_bytes, format_duration, format_rate
 from campaign.planned_night import GateForecast, PlannedNight, TimelineKind, TimelineSegment
 from campaign.window import local_time
-from monitoring_logs.load_orders import NoSearch, PacedByRate, SearchOrder
+from monitoring_logs.load_orders import MemoryLoad, NoSearch, PacedByRate, SearchOrder
 from monitoring_logs.records import PhaseOrder
 from stress_scenarios.load_plan import (
     Arrivals,
@@ -78,11 +78,20 @@ def _timeline(planned: PlannedNight) -> list[str]:
             f"{when:<15}{format_duration(segment.duration_s):>11}  {_label(segment):<23} "
             f"{_load_words(planned, segment, phases)}"
         )
+        if segment.kind is TimelineKind.PHASE and isinstance(held := phases[segment.label].memory, MemoryLoad):
+            lines.append(f"{'':<15}{'':>11}  {_memory(held)}")
         offset = f"{local:%Z}"
     end = local_time(start_utc_s + planned.length_s, zone)
     closes = local_time(planned.order.window_end_utc_s, zone)
     lines.append(f"{end.strftime(clock):<15}{'':>11}  end; the window closes at {closes.strftime(clock)} {closes:%Z}")
     return lines
+
+
+def _memory(load: MemoryLoad) -> str:
+    return (
+        f"  holds {format_bytes(load.size_bytes)} of memory, which rise by {format_bytes(load.rise_bytes_per_s)}/s "
+        f"for {format_duration(load.rise_s)}"
+    )
 
 
 def _label(segment: TimelineSegment) -> str:

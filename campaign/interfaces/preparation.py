@@ -14,6 +14,7 @@ from typing import assert_never
 
 from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused, resolve_target, system_resolver
 from baseline_metrics.units import UnitError, parse_duration_s
+from campaign.host_memory import read_host_memory
 from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.output import refuse
 from campaign.plan import Plan
@@ -206,6 +207,7 @@ def fit(loaded: LoadedPlan, request: NightRequest) -> PlannedNight | PlanRefused
         run_id=run_id_of(name=loaded.plan.name, utc_s=now_utc_s),
         compress_to_s=_compress_to_s(request),
         scale=request.scale,
+        host_memory=read_host_memory(),
     )
 
 
