@@ -17,7 +17,7 @@ from campaign.campaign_order import CampaignOrder
 from campaign.crew_counts import EndedLoad, PageCounts, load_facts, look_at, summed
 from campaign.crew_events import AllReady, CrewEvent, Lost, LostIdle, Refused, Zero
 from campaign.crew_member import Member, spawn_member
-from campaign.memory_watch import MemoryNow, MemoryWatch
+from campaign.memory_watch import NOTHING_HELD, MemoryNow, MemoryWatch, NothingHeld
 from campaign.processes import ChannelError, Child, Marks
 from campaign.telemetry import SegmentTelemetry, Stored, Told
 from campaign.worker_deaths import LEASE_EXIT_CODE, how_it_died
@@ -388,12 +388,12 @@ class Crew:
         """Asked against achieved, of the memory load that is zero now."""
         return self._memory_watch.facts() if self._memory_watch is not None else NO_MEMORY_HELD
 
-    def memory_now(self) -> MemoryNow | None:
-        """How the memory load stands that is being made; None while there is none."""
+    def memory_now(self) -> NothingHeld | MemoryNow:
+        """How the memory load stands that is being made."""
         for member in self._members_for(memory=True):
             if self._memory_watch is not None and self.step in (CrewStep.RUNNING, CrewStep.RELEASING):
                 return self._memory_watch.now(member.page)
-        return None
+        return NOTHING_HELD
 
     @property
     def start_mono_s(self) -> float:

@@ -13,6 +13,14 @@ from stress_scenarios.messages import MemoryDrained, MemoryWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NothingHeld:
+    """No memory load is being made."""
+
+
+NOTHING_HELD = NothingHeld()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryNow:
     """For screens: size_bytes is what the phase asks for in the end, due_bytes what it asks for now."""
 

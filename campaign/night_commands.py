@@ -81,6 +81,7 @@ class NightCommands:
             guardian_pid=self.guardian.pid if self.guardian else -1,
             worker_pids=parts.crew.pids(),
             supervisor_pid=os.getpid(),
+            memory=parts.crew.memory_now(),
         )
 
     def end_load(self, command: events.EndLoad) -> None:

@@ -14,6 +14,7 @@ from baseline_metrics.health import Score, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, Reading
 from campaign.campaign_order import CampaignOrder
 from campaign.events import LoadKind
+from campaign.memory_watch import NOTHING_HELD, MemoryNow, NothingHeld
 from campaign.night import LoadStep, Night, State
 from campaign.status import (
     EVENTS_MAX,
@@ -50,6 +51,7 @@ class Moment:
     guardian_pid: int
     worker_pids: tuple[int, ...]
     supervisor_pid: int
+    memory: NothingHeld | MemoryNow = NOTHING_HELD
 
 
 class StatusBoard:
@@ -170,6 +172,7 @@ class StatusBoard:
             worker_pids=moment.worker_pids,
             events=tuple(self._events),
             pause=self._pause,
+            memory=moment.memory,
         )
 
     def _connections(self, night: Night) -> int:

@@ -14,6 +14,7 @@ from baseline_metrics.health import KnownScore, Score
 from baseline_metrics.samples import Reading, Sample
 from campaign.interfaces import wording
 from campaign.interfaces.output import SCHEMA_VERSION, write_lines
+from campaign.memory_watch import MemoryNow
 from campaign.status import NoStatus, Paused, Status, StatusEvent
 
 LINE_EVERY_S = 30.0
@@ -43,6 +44,9 @@ def plain_line(status: Status, *, now_mono_s: float) -> str:
         ("cpu", wording.reading_text(status.cpu_percent, decimals=0, unit="%")),
         ("disk", wording.reading_text(status.disk_percent, decimals=0, unit="%")),
     ]
+    if isinstance(status.memory, MemoryNow):
+        achieved, size = status.memory.achieved_bytes >> 20, status.memory.size_bytes >> 20
+        fields.append(("held_mib", f"{achieved}/{size}"))
     if isinstance(status.pause, Paused):
         fields.append(("paused", wording.clock_time(status.pause.since_utc_s, status.zone)))
     if age_s > wording.STALE_S:
@@ -79,6 +83,7 @@ def progress_document(status: Status, *, now_mono_s: float) -> dict[str, Json]:
         "operations_failed": status.operations_failed,
         "connections_open": status.connections_open,
         "connections_asked": status.connections_asked,
+        "memory_load": _memory(status),
         "guardian_rung": status.guardian_rung,
         "permitted_share": status.permitted_share,
         "memory_percent": _number(status.memory_percent),
@@ -181,6 +186,17 @@ def _value(text: str) -> str:
 
 def _number(reading: Reading) -> Json:
     return reading.value if isinstance(reading, Sample) else None
+
+
+def _memory(status: Status) -> Json:
+    memory = status.memory
+    if not isinstance(memory, MemoryNow):
+        return None
+    return {
+        "size_bytes": memory.size_bytes,
+        "due_bytes": memory.due_bytes,
+        "achieved_bytes": memory.achieved_bytes,
+    }
 
 
 def _paused_since(status: Status) -> Json:

@@ -226,6 +226,7 @@ def _load(status: Status) -> Text:
     return Text.assemble(
         ("load   ", "dim"),
         f"{status.connections_open} of {status.connections_asked} connections open",
+        f", {memory}" if (memory := wording.memory_text(status.memory)) else "",
         ("   operations ", "dim"),
         f"{status.operations_succeeded:,} ok",
         (f", {status.operations_failed:,} failed", "red" if status.operations_failed else "dim"),

@@ -10,6 +10,8 @@ from typing import assert_never
 
 from baseline_metrics.health import KnownScore, Score, UnknownScore
 from baseline_metrics.samples import Gap, Reading, Sample
+from baseline_metrics.units import format_bytes
+from campaign.memory_watch import MemoryNow, NothingHeld
 from campaign.night import State
 from campaign.status import NotPaused, Paused, Status
 
@@ -99,6 +101,16 @@ def night_left_s(status: Status, *, now_mono_s: float) -> float:
 def phase_name(status: Status) -> str:
     """The current phase's name; "" when there is none (idle baseline, last anchor)."""
     return status.phases[status.phase].name if 0 <= status.phase < len(status.phases) else ""
+
+
+def memory_text(memory: NothingHeld | MemoryNow) -> str:
+    """Such as "200 MiB of 400 MiB of memory held"; "" for a phase that holds none."""
+    match memory:
+        case MemoryNow(achieved_bytes=achieved, size_bytes=size):
+            return f"{format_bytes(achieved)} of {format_bytes(size)} of memory held"
+        case NothingHeld():
+            return ""
+    assert_never(memory)
 
 
 def score_text(score: Score) -> str:

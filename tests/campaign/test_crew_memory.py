@@ -9,6 +9,7 @@ import pytest
 
 from baseline_metrics.samples import Gap, Sample
 from campaign.crew_events import Lost
+from campaign.memory_watch import NOTHING_HELD, MemoryNow
 from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts, MemorySecond
 from monitoring_logs.records import Outcome
 from stress_scenarios.load_plan import EngineName, LoadOrder
@@ -36,7 +37,7 @@ def memory(*, segment: int = 0, lasts_s: float = 60.0) -> MemoryOrder:
 def held(rig: CrewRig) -> int:
     """Bytes that are achieved now."""
     now = rig.crew.memory_now()
-    assert now is not None
+    assert isinstance(now, MemoryNow)
     return now.achieved_bytes
 
 
@@ -65,7 +66,7 @@ def test_requests_and_memory_run_side_by_side_and_only_where_asked(tmp_path: Pat
         assert facts(rig).peak_bytes == SIZE
         assert 0.9 * facts(rig).asked_byte_s < facts(rig).achieved_byte_s <= facts(rig).asked_byte_s
         assert isinstance(facts(rig).release_s, Sample)
-        assert rig.crew.memory_now() is None
+        assert rig.crew.memory_now() == NOTHING_HELD
         load = rig.crew.facts()
         assert load.operations_started == load.operations_succeeded == load.operations_requested == 88
         assert [second.workers for second in rig.seconds] == [1] * len(rig.seconds)

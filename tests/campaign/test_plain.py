@@ -7,6 +7,8 @@ import re
 from baseline_metrics.health import UnknownScore
 from baseline_metrics.samples import Gap, GapReason
 from campaign.interfaces.plain import LINE_EVERY_S, LineFormat, LineScreen, event_line, plain_line, progress_document
+from campaign.interfaces.wording import memory_text
+from campaign.memory_watch import MemoryNow
 from campaign.status import NoStatus, Paused, StatusEvent
 from tests.support.status_documents import NOW_MONO_S, NOW_UTC_S, events, status_document
 
@@ -79,6 +81,20 @@ def test_a_pause_is_marked() -> None:
     assert plain_line(paused, now_mono_s=NOW_MONO_S).endswith(" paused=03:00:00")
     assert progress_document(paused, now_mono_s=NOW_MONO_S)["paused_since"] == "2025-11-21T03:00:00+01:00"
     assert progress_document(status_document(), now_mono_s=NOW_MONO_S)["paused_since"] is None
+
+
+def test_a_memory_load_is_shown_while_there_is_one() -> None:
+    """Held of asked in a key of its own, in words, and in the document; nothing where no memory is held."""
+    held = status_document(memory=MemoryNow(size_bytes=400 << 20, due_bytes=400 << 20, achieved_bytes=200 << 20))
+    assert plain_line(held, now_mono_s=NOW_MONO_S).endswith(" held_mib=200/400")
+    assert progress_document(held, now_mono_s=NOW_MONO_S)["memory_load"] == {
+        "size_bytes": 400 << 20,
+        "due_bytes": 400 << 20,
+        "achieved_bytes": 200 << 20,
+    }
+    assert memory_text(held.memory) == "200 MiB of 400 MiB of memory held"
+    assert progress_document(status_document(), now_mono_s=NOW_MONO_S)["memory_load"] is None
+    assert memory_text(status_document().memory) == ""
 
 
 def test_event_text_is_quoted() -> None:

@@ -85,6 +85,7 @@ def _lines(campaign: RunningCampaign, *, now_mono_s: float) -> str:
                 f"  rate      {wording.reading_text(seen.rate_per_s, decimals=1, unit='/s')}",
                 f"  errors    {wording.reading_text(seen.error_percent, decimals=2, unit=' %')}",
                 f"  load      {seen.connections_open} of {seen.connections_asked} connections open",
+                *([f"  memory    {memory}"] if (memory := wording.memory_text(seen.memory)) else []),
                 f"  guardian  {seen.guardian_rung.lower().replace('_', ' ')}, {seen.permitted_share:.0%} permitted",
                 f"  told      {wording.short_duration(age_s)} ago"
                 + (": the campaign does not answer" if age_s > wording.STALE_S else ""),
