@@ -9,11 +9,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from baseline_metrics.refused_value import shown
+from baseline_metrics.zones import zone_named
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_phases import AnchorPart, LevelPart, PhasePart
 from campaign.plan_requests import OperationPart, TargetPart
@@ -68,8 +69,8 @@ class WindowPart(PlanPart):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            zone_named(value)
+        except ZoneInfoNotFoundError as error:
             raise ValueError(
                 f"{shown(value)} is not a zone of the IANA database: write one such as Europe/Berlin"
             ) from error

@@ -8,12 +8,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import ValidationError
 
 from baseline_metrics.units import format_bytes
+from baseline_metrics.zones import zone_named
 from campaign.defaults import HostSize, PlanValue, campaign_defaults, default_layer, derived_defaults
 from campaign.plan import Plan
 from campaign.plan_inputs import PlanInputs, read_inputs
@@ -221,8 +222,8 @@ def local_zone() -> str:
 
 def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone_named(name)
+    except ZoneInfoNotFoundError:
         return False
     return True
 

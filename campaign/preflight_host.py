@@ -6,13 +6,16 @@ The launcher's process uses it.
 
 import resource
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import assert_never
 
 import psutil
 
 from baseline_metrics.clock import Clock
+from baseline_metrics.file_systems import FileSystem, Nature, file_system_of
 from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
 from baseline_metrics.sensors import HostSensors
 from baseline_metrics.units import format_bytes, format_duration
@@ -60,7 +63,10 @@ SENSORS_NEEDED = ("memory_percent", "memory_available_bytes")
 """Sensors without which nobody can tell whether the host suffers; CPU and disk are named with their paths."""
 
 SQLITE_SAFE = (3, 51, 3)
-"""From here on (and in 3.50.7 and 3.44.6) two writers cannot damage a write-ahead log. We have one writer in any case."""
+"""From here on two writers cannot damage a write-ahead log. We have one writer in any case."""
+
+SQLITE_BACKPORTS = ((3, 50, 7), (3, 44, 6))
+"""Older lines that got the same correction, in this release and those that follow in the line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,9 +277,27 @@ def check_sensors(view: HostView) -> CheckRow:
 def check_sqlite(version: str = sqlite3.sqlite_version) -> CheckRow:
     """For the record: which SQLite keeps the measurements."""
     numbers = tuple(int(part) for part in version.split(".")[:3])
-    safe = numbers >= SQLITE_SAFE or numbers in ((3, 50, 7), (3, 44, 6))
+    safe = numbers >= SQLITE_SAFE or any(numbers[:2] == fix[:2] and numbers >= fix for fix in SQLITE_BACKPORTS)
     note = "" if safe else " (older than 3.51.3; its write-ahead log is safe with one writer, which is what there is)"
     return ok("sqlite", version + note)
+
+
+def check_file_system(place: Path, kind_of: Callable[[str], FileSystem] = file_system_of) -> CheckRow:
+    """Where the record will lie: a database on a network file system loses locks and syncs, and with them the record."""
+    remedy = "write to a disk of this host: --runs-dir DIR"
+    try:
+        kind = kind_of(str(place))
+    except OSError as error:
+        return warn("file system", f"{place}: the kernel does not say what it lies on: {error.strerror}", remedy)
+    match kind.nature:
+        case Nature.LOCAL:
+            return ok("file system", f"{place} lies on {kind.name}")
+        case Nature.NETWORK:
+            why = "its locks and syncs do not keep a database safe"
+            return fail("file system", f"{place} lies on {kind.name}: {why}", remedy)
+        case Nature.UNKNOWN:
+            return warn("file system", f"{place} lies on {kind.name}, which nobody here has tried", remedy)
+    assert_never(kind.nature)
 
 
 def check_clock_changes(planned: PlannedNight) -> CheckRow:

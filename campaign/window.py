@@ -5,10 +5,10 @@ that it jumps over counts at the jump, so that nothing ends later than what was 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta
 
 from baseline_metrics.units import parse_clock_time
+from baseline_metrics.zones import zone_named
 from campaign.plan import WindowHours, WindowUntil
 
 LOOK_STEP_S = 900.0
@@ -21,6 +21,11 @@ class ClockChange:
 
     at_utc_s: float
     forward_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSuchDay:
+    """The zone's calendar skips this date: Samoa had no 30 December 2011."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +57,23 @@ def next_clock_time(clock: str, *, zone: str, after_utc_s: float) -> float:
     wanted = parse_clock_time(clock)
     today = local_time(after_utc_s, zone).date()
     candidates: list[float] = []
-    for days in range(-1, 3):
-        day = today + timedelta(days=days)
-        for fold in (0, 1):
-            local = datetime.combine(day, wanted, tzinfo=ZoneInfo(zone)).replace(fold=fold)
-            candidates.append(_shown_or_jumped_over(local, zone))
+    for days in range(-1, 4):
+        instant = instant_on(today + timedelta(days=days), wanted, zone=zone)
+        if isinstance(instant, float):
+            candidates.extend((instant, _shown_again(instant, zone)))
     return min(candidate for candidate in candidates if candidate > after_utc_s)
+
+
+def instant_on(day: date, wanted: time, *, zone: str) -> float | NoSuchDay:
+    """The one instant of a time of day on a date: its first showing, or the end of the gap that it lies in.
+
+    One date never has two, so that what is to happen once a day happens once.
+    """
+    local = datetime.combine(day, wanted, tzinfo=zone_named(zone))
+    instant = _shown_or_jumped_over(local, zone)
+    if day not in (local_time(instant, zone).date(), local_time(instant - 1.0, zone).date()):
+        return NoSuchDay()
+    return instant
 
 
 def clock_changes(zone: str, start_utc_s: float, end_utc_s: float) -> tuple[ClockChange, ...]:
@@ -75,7 +91,7 @@ def clock_changes(zone: str, start_utc_s: float, end_utc_s: float) -> tuple[Cloc
 
 def local_time(utc_s: float, zone: str) -> datetime:
     """The local date and time at an instant, with its zone."""
-    return datetime.fromtimestamp(utc_s, tz=UTC).astimezone(ZoneInfo(zone))
+    return datetime.fromtimestamp(utc_s, tz=UTC).astimezone(zone_named(zone))
 
 
 def _shown_or_jumped_over(local: datetime, zone: str) -> float:
@@ -85,6 +101,12 @@ def _shown_or_jumped_over(local: datetime, zone: str) -> float:
     # The clock never shows it: both readings of the time lie around the jump, which is the instant wanted.
     other_s = local.replace(fold=1 - local.fold).timestamp()
     return _change_between(zone, min(utc_s, other_s) - 1.0, max(utc_s, other_s) + 1.0)
+
+
+def _shown_again(instant: float, zone: str) -> float:
+    """When the clock shows the same time of the same day a second time; the instant itself when it does not."""
+    local = local_time(instant, zone)
+    return max(instant, local.replace(fold=1).timestamp())
 
 
 def _offset_s(utc_s: float, zone: str) -> float:

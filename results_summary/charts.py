@@ -11,6 +11,7 @@ from html import escape
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from baseline_metrics.health import KnownScore
+from baseline_metrics.zones import zone_named
 from results_summary import wording
 from results_summary.cleaning import clean
 from results_summary.findings import State
@@ -48,9 +49,9 @@ class _Lane:
 def zone_of(name: str) -> ZoneInfo:
     """The zone of people's times; UTC when the record names one that does not exist."""
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        return zone_named(name)
+    except ZoneInfoNotFoundError:
+        return zone_named("UTC")
 
 
 def timeline_svg(night: Timeline, zone: ZoneInfo) -> str:

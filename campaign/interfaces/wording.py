@@ -4,13 +4,14 @@ Unknown stays unknown, an old value carries its age, and text from outside canno
 the ``status`` command use it.
 """
 
-import zoneinfo
 from datetime import UTC, datetime, tzinfo
 from typing import assert_never
+from zoneinfo import ZoneInfoNotFoundError
 
 from baseline_metrics.health import KnownScore, Score, UnknownScore
 from baseline_metrics.samples import Gap, Reading, Sample
 from baseline_metrics.units import format_bytes
+from baseline_metrics.zones import zone_named
 from campaign.memory_watch import MemoryNow, NothingHeld
 from campaign.night import State
 from campaign.status import NotPaused, Paused, Status
@@ -68,8 +69,8 @@ def printable(text: str) -> str:
 def zone_of(name: str) -> tzinfo:
     """The plan's zone; UTC when this machine does not know it."""
     try:
-        return zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return zone_named(name)
+    except ZoneInfoNotFoundError:
         return UTC
 
 

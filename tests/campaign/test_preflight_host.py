@@ -1,9 +1,11 @@
 """The preflight's checks of the machine, at their boundaries."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from baseline_metrics.file_systems import StatfsError, named
 from baseline_metrics.samples import Gap, GapReason, Sample
 from campaign.check_rows import CheckState
 from campaign.planned_night import PlannedNight
@@ -16,6 +18,7 @@ from campaign.preflight_host import (
     check_clock,
     check_clock_changes,
     check_disk,
+    check_file_system,
     check_files,
     check_memory,
     check_ports,
@@ -148,7 +151,18 @@ def test_a_clock_change_in_the_window_warns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "note"), [("3.40.1", True), ("3.44.6", False), ("3.51.2", True), ("3.51.3", False)]
+    ("version", "note"),
+    [
+        ("3.40.1", True),
+        ("3.44.5", True),
+        ("3.44.6", False),
+        ("3.45.1", True),
+        ("3.50.6", True),
+        ("3.50.8", False),
+        ("3.51.2", True),
+        ("3.51.3", False),
+        ("3.53.0", False),
+    ],
 )
 def test_an_older_sqlite_is_noted(version: str, note: bool) -> None:  # noqa: FBT001 - a table's column
     """It does no harm with one writer."""
@@ -156,6 +170,29 @@ def test_an_older_sqlite_is_noted(version: str, note: bool) -> None:  # noqa: FB
 
     assert found.state is CheckState.OK
     assert ("one writer" in found.detail) is note
+
+
+@pytest.mark.parametrize(
+    ("magic", "state"), [(0xEF53, CheckState.OK), (0x6969, CheckState.FAIL), (0x12345678, CheckState.WARN)]
+)
+def test_a_record_on_a_network_file_system_is_refused(magic: int, state: CheckState) -> None:
+    """A local one is fine; one that nobody knows warns."""
+    found = check_file_system(Path("/runs"), lambda _path: named(magic))
+
+    assert found.state is state
+    assert named(magic).name in found.detail
+
+
+def test_a_kernel_that_does_not_say_warns() -> None:
+    """It is no reason to refuse a night."""
+
+    def silent(path: str) -> None:
+        raise StatfsError(38, "Function not implemented", path)
+
+    found = check_file_system(Path("/runs"), silent)  # type: ignore[arg-type]  # it never returns
+
+    assert found.state is CheckState.WARN
+    assert "not implemented" in found.detail
 
 
 def test_the_forecast_follows_length_and_sample_period() -> None:
