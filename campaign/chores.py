@@ -30,7 +30,8 @@ class Chores:
             case Chore.RESOURCE_SUMMARY:
                 self._ledger.resources.logger.info("resources", **self._host.summary())
             case Chore.PROGRESS:
-                succeeded, failed = self._crew.running_counts()
+                counted = self._crew.running_counts()
+                succeeded, failed = counted.succeeded, counted.failed
                 self._ledger.load.logger.info("progress", state=night.state.value, succeeded=succeeded, failed=failed)
             case Chore.SAFETY_REVIEW:
                 words = to_json_value(beat) if beat else "the guardian has not spoken yet"

@@ -9,12 +9,13 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import marked_processes
 from campaign.night import LIVE, State
 from campaign.pause_file import pause_path
-from campaign.status import NoStatus, Paused, Status, read_status
+from campaign.status import NoStatus, NotPaused, Paused, Status, read_status
 from safety_monitoring import registry
 from safety_monitoring.registry import BrokenEntry, CampaignEntry, ProcessIdentity
 
@@ -234,7 +235,11 @@ def ask_pause(state_dir: str, run_id: str, *, paused: bool) -> None:
 def wait_for_pause(
     campaign: CampaignEntry, *, state_dir: str, paused: bool, clock: Clock, wait_s_max: float = PAUSE_WAIT_S_MAX
 ) -> Obeyed | Ending | TooOld | NoAnswer:
-    """Wait until the campaign's own status shows that load may run, or may not."""
+    """Wait until the campaign's own status shows that load may run, or that none is made any more.
+
+    A pause whose last operations are still being answered when the bound is reached has been obeyed all the same: nothing
+    new is started. The status says how many they are.
+    """
     begun_mono_s = clock.mono_s()
     while True:
         seen = read_status(status_path(state_dir, campaign.run_id))
@@ -246,11 +251,20 @@ def wait_for_pause(
                 return TooOld()
             if seen.state in ENDING_STATES:
                 return Ending()
-            if isinstance(seen.pause, Paused) is paused:
+            if _shows(seen.pause, paused=paused, bound_reached=waited_s >= wait_s_max):
                 return Obeyed(status=seen, waited_s=waited_s)
         if waited_s >= wait_s_max:
             return NoAnswer(waited_s=waited_s)
         clock.sleep(LOOK_S)
+
+
+def _shows(pause: Paused | NotPaused, *, paused: bool, bound_reached: bool) -> bool:
+    match pause:
+        case NotPaused():
+            return not paused
+        case Paused():
+            return paused and (pause.stands or (bound_reached and pause.obeyed))
+    assert_never(pause)
 
 
 def press_stop(run_dir: Path) -> None:

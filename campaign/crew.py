@@ -33,6 +33,7 @@ from stress_scenarios.messages import (
     Continue,
     Drained,
     Go,
+    Held,
     Hold,
     Leave,
     MemoryDrained,
@@ -204,6 +205,7 @@ class Crew:
             assert self._load is not None
             self._held_since = self._clock.mono_s()
             for member in self._at_work():
+                member.held = False
                 member.send(Hold(segment=self._load.segment))
 
     def resume(self) -> None:
@@ -308,6 +310,8 @@ class Crew:
                 )
             case Prepared():
                 member.prepared = True
+            case Held():
+                member.held = True
             case WindowReport():
                 if self.telemetry is not None and self._load is not None and report.segment == self._load.segment:
                     stored.extend(self.telemetry.add(report))
@@ -405,12 +409,18 @@ class Crew:
         """When the last load was proven zero."""
         return self._end_mono_s
 
-    def running_counts(self) -> tuple[int, int]:
-        """Succeeded and failed operations of the load that is being made, from the pages."""
+    def running_counts(self) -> PageCounts:
+        """What the load that is being made has counted so far, from the pages."""
         if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
-            return 0, 0
-        counted = summed(self._count(member) for member in self._at_work(memory=False))
-        return counted.succeeded, counted.failed
+            return NOTHING
+        return summed(self._count(member) for member in self._at_work(memory=False))
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is started any more: there is no load, or every worker has answered that its clock stands."""
+        if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
+            return True
+        return self._held_since is not None and all(member.held for member in self._at_work(memory=False))
 
     # Pieces -----------------------------------------------------------------------------------------------------------
 

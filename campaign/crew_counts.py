@@ -28,6 +28,11 @@ class PageCounts:
     bytes_received: int = 0
     connections_opened: int = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Operations that were started and have not ended."""
+        return self.started - self.succeeded - self.failed
+
     def since(self, before: "PageCounts") -> "PageCounts":
         """What has been counted since another look."""
         return PageCounts(

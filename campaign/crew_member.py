@@ -28,6 +28,7 @@ class Member:
     ready: bool = False
     watched: bool = False
     prepared: bool = False
+    held: bool = False
     died_at: float | None = None
     drained: Drained | MemoryDrained | None = None
     order: LoadOrder | MemoryOrder | None = None

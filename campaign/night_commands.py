@@ -76,6 +76,7 @@ class NightCommands:
             night=self._loop.night,
             telemetry=parts.crew.telemetry,
             running=parts.crew.running_counts(),
+            holds=parts.crew.holds,
             beat=self.guardian.beat if self.guardian else None,
             share=parts.news.share,
             guardian_pid=self.guardian.pid if self.guardian else -1,

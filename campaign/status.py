@@ -64,9 +64,19 @@ NOT_PAUSED = NotPaused()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused:
-    """A person has paused: no load until they say so."""
+    """A person has paused: no load until they say so.
+
+    obeyed: every load process has answered that it starts nothing any more; operations_in_flight: what still is answered.
+    """
 
     since_utc_s: float
+    obeyed: bool = True
+    operations_in_flight: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether the load is proven to stand still."""
+        return self.obeyed and self.operations_in_flight == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

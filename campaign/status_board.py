@@ -5,7 +5,7 @@ A change of state is shown at once. A failed write is counted and nothing else: 
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -13,6 +13,7 @@ from baseline_metrics.clock import Clock
 from baseline_metrics.health import Score, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, Reading
 from campaign.campaign_order import CampaignOrder
+from campaign.crew_counts import NOTHING, PageCounts
 from campaign.events import LoadKind
 from campaign.memory_watch import NOTHING_HELD, MemoryNow, NothingHeld
 from campaign.night import LoadStep, Night, State
@@ -45,7 +46,8 @@ class Moment:
 
     night: Night
     telemetry: SegmentTelemetry | None
-    running: tuple[int, int]
+    running: PageCounts
+    holds: bool
     beat: GuardianBeat | None
     share: float
     guardian_pid: int
@@ -134,7 +136,7 @@ class StatusBoard:
         making = telemetry is not None and night.load in (LoadStep.RUNNING, LoadStep.DRAINING)
         planned_s = night.timer_mono_s - night.entered_mono_s
         asked = self._connections(night) if making else 0
-        succeeded, failed = moment.running if making else (0, 0)
+        running = moment.running if making else NOTHING
         return Status(
             version=VERSION,
             run_id=self._order.run_id,
@@ -160,8 +162,8 @@ class StatusBoard:
             error_percent=telemetry.error_percent() if making and telemetry else _NO_READING,
             connections_open=telemetry.connections_open() if making and telemetry else 0,
             connections_asked=asked,
-            operations_succeeded=self._succeeded + succeeded,
-            operations_failed=self._failed + failed,
+            operations_succeeded=self._succeeded + running.succeeded,
+            operations_failed=self._failed + running.failed,
             guardian_rung=night.rung.name,
             permitted_share=moment.share,
             memory_percent=_reading(beat, "memory_percent"),
@@ -171,9 +173,14 @@ class StatusBoard:
             guardian_pid=moment.guardian_pid,
             worker_pids=moment.worker_pids,
             events=tuple(self._events),
-            pause=self._pause,
+            pause=self._pause_of(moment, running),
             memory=moment.memory,
         )
+
+    def _pause_of(self, moment: Moment, running: PageCounts) -> NotPaused | Paused:
+        if isinstance(self._pause, NotPaused):
+            return self._pause
+        return replace(self._pause, obeyed=moment.holds, operations_in_flight=running.in_flight)
 
     def _connections(self, night: Night) -> int:
         match night.load_kind:

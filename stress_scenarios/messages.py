@@ -62,7 +62,7 @@ class Adjust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Freeze the load's clock: nothing new is started, and the load's end moves away, until Continue."""
+    """Freeze the load's clock: nothing new is started, and the load's end moves away, until Continue; answer Held."""
 
     segment: int
 
@@ -92,6 +92,14 @@ class WorkerReady:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The order was understood."""
+
+    worker: int
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The load's clock stands still: from now on nothing is started. What is in flight still ends."""
 
     worker: int
     segment: int
@@ -239,7 +247,7 @@ class WorkerFault:
 
 
 ORDERS = Codec(Prepare, PrepareMemory, Go, Adjust, Hold, Continue, Release, Leave, version=VERSION)
-REPORTS = Codec(WorkerReady, Prepared, WindowReport, Drained, MemoryWindow, MemoryDrained, WorkerFault, version=VERSION)
+REPORTS = Codec(WorkerReady, Prepared, Held, WindowReport, Drained, MemoryWindow, MemoryDrained, WorkerFault, version=VERSION)
 
 Order = Prepare | PrepareMemory | Go | Adjust | Hold | Continue | Release | Leave
-Report = WorkerReady | Prepared | WindowReport | Drained | MemoryWindow | MemoryDrained | WorkerFault
+Report = WorkerReady | Prepared | Held | WindowReport | Drained | MemoryWindow | MemoryDrained | WorkerFault

@@ -25,6 +25,7 @@ from stress_scenarios.messages import (
     Continue,
     Drained,
     Go,
+    Held,
     Hold,
     Leave,
     Order,
@@ -202,6 +203,7 @@ class OrderService:
             case Hold():
                 run.hold()
                 self._hold_time.hold(now_s)
+                self._send(Held(worker=self._worker, segment=order.segment))
             case Continue():
                 run.resume()
                 self._hold_time.resume(now_s)

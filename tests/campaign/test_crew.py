@@ -46,7 +46,8 @@ def answered(service: QueueService) -> int:
 
 def ended(rig: CrewRig) -> int:
     """Operations of the running load that have ended."""
-    return sum(rig.crew.running_counts())
+    counted = rig.crew.running_counts()
+    return counted.succeeded + counted.failed
 
 
 def test_the_rate_of_a_running_load_is_changed_over_all_workers(tmp_path: Path) -> None:
@@ -72,24 +73,28 @@ def test_the_rate_of_a_running_load_is_changed_over_all_workers(tmp_path: Path) 
 
 
 def test_a_held_load_starts_nothing_and_goes_on_where_it_stood(tmp_path: Path) -> None:
-    """The held time is not of the load; its workers stay alive, and an adjustment after it counts."""
+    """The held time is not of the load; its workers stay alive. Held is what the worker has answered, not what it was told."""
     with (
         queue_service(servers=64, service_s=0.002, seed=SEED) as service,
         crew_rig(tmp_path, engine=EngineName.HTTPX, workers=1) as rig,
     ):
         start = rig.start(load_on(service, arrivals(50.0)))
         rig.poll_until(lambda: ended(rig) >= 10)
+        assert not rig.crew.holds
         rig.crew.hold()
         rig.crew.hold()
-        rig.poll_for(0.3)
+        assert not rig.crew.holds, "nobody has answered yet"
+        rig.poll_until(lambda: rig.crew.holds and rig.crew.running_counts().in_flight == 0)
         held = ended(rig)
         rig.poll_for(1.0)
         assert ended(rig) == held
         rig.crew.resume()
+        assert not rig.crew.holds
         rig.poll_until(lambda: ended(rig) >= held + 10)
         lasted_s = time.monotonic() - start
         rig.crew.release()
         rig.wait_for_zero()
+        assert rig.crew.holds, "without a load nothing is started"
         facts = rig.crew.facts()
         assert facts.operations_succeeded == facts.operations_started == answered(service)
         assert 0.0 < facts.hold_s_achieved < lasted_s - 1.0

@@ -1,5 +1,6 @@
 """Pausing from another terminal: the file, the wait for the campaign's answer, and the two commands."""
 
+import functools
 import json
 import threading
 from collections.abc import Callable
@@ -101,6 +102,21 @@ def test_the_campaigns_own_status_is_the_answer(state_dir: Path, entry: Campaign
     assert looks == 3
 
 
+@pytest.mark.parametrize(
+    ("obeyed", "in_flight", "kind"), [(True, 0, Obeyed), (True, 2, Obeyed), (False, 0, NoAnswer), (False, 2, NoAnswer)]
+)
+def test_a_load_that_does_not_stand_is_waited_for(
+    state_dir: Path, entry: CampaignEntry, kind: type, *, obeyed: bool, in_flight: int
+) -> None:
+    """Until nothing is in flight; at the bound a load that starts nothing new counts as paused, any other does not."""
+    pause = Paused(since_utc_s=NOW_UTC_S, obeyed=obeyed, operations_in_flight=in_flight)
+    show(state_dir, pause=pause, state="HELD")
+    answer = wait_for_pause(entry, state_dir=str(state_dir), paused=True, clock=FakeClock())
+    assert isinstance(answer, kind)
+    assert isinstance(answer, Obeyed | NoAnswer)
+    assert answer.waited_s == pytest.approx(0.0 if pause.stands else PAUSE_WAIT_S_MAX, abs=control.LOOK_S)
+
+
 @pytest.mark.parametrize("state", ["STOPPING", "CONCLUDING", "DONE", "STOPPED"])
 def test_a_campaign_that_ends_has_no_load_to_pause(state_dir: Path, entry: CampaignEntry, state: str) -> None:
     """It is not waited for."""
@@ -194,6 +210,20 @@ def test_one_document_with_json(state_dir: Path, capsys: pytest.CaptureFixture[s
     assert main(["pause", "--json"]) == Exit.DONE
     (document,) = json.loads(capsys.readouterr().out)["paused"]
     assert (document["run"], document["done"], document["state"]) == (RUN_ID, True, "HELD")
+
+
+@pytest.mark.usefixtures("entry")
+def test_what_is_still_being_answered_is_said(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that does not answer within the wait keeps its operations; nothing new is started all the same."""
+    monkeypatch.setattr(control, "wait_for_pause", functools.partial(wait_for_pause, wait_s_max=0.0))
+    show(state_dir, pause=Paused(since_utc_s=NOW_UTC_S, operations_in_flight=2), state="HELD")
+    assert main(["pause"]) == Exit.DONE
+    assert "nothing new is started; 2 operations are still being answered" in capsys.readouterr().out
+    assert main(["pause", "--json"]) == Exit.DONE
+    (document,) = json.loads(capsys.readouterr().out)["paused"]
+    assert document["operations_in_flight"] == 2
 
 
 @pytest.mark.usefixtures("entry")

@@ -9,6 +9,7 @@ import pytest
 from baseline_metrics.clock import FakeClock
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, GapReason, Sample
+from campaign.crew_counts import NOTHING, PageCounts
 from campaign.ledger import NO_LOAD
 from campaign.night import LoadStep, Night, State
 from campaign.status import EVENTS_MAX, NOT_PAUSED, Ended, Paused, Running, Status, read_status
@@ -58,7 +59,8 @@ def moment(night: Night, **changes: Any) -> Moment:
     values: dict[str, Any] = {
         "night": night,
         "telemetry": None,
-        "running": (0, 0),
+        "running": NOTHING,
+        "holds": True,
         "beat": None,
         "share": 1.0,
         "guardian_pid": 11,
@@ -120,6 +122,19 @@ def test_a_change_of_state_and_a_pause_are_due_at_once(desk: Desk) -> None:
     walk.resume()
     desk.board.note_night(walk.night)
     assert desk.write(walk.night).pause == NOT_PAUSED
+
+
+def test_a_pause_tells_whether_the_load_stands(desk: Desk) -> None:
+    """Obeyed is what the load processes have answered; what they still wait for is counted."""
+    walk = to_holding()
+    walk.pause()
+    desk.board.note_night(walk.night)
+    telemetry = SegmentTelemetry(segment=1, workers=1, start_mono_s=0.0, utc_offset_s=0.0)
+    running = PageCounts(started=9, succeeded=5, failed=1)
+    for holds, counts, stands in ((False, running, False), (True, running, False), (True, NOTHING, True)):
+        pause = desk.write(walk.night, telemetry=telemetry, running=counts, holds=holds).pause
+        assert isinstance(pause, Paused)
+        assert (pause.obeyed, pause.operations_in_flight, pause.stands) == (holds, counts.in_flight, stands)
 
 
 def test_a_search_shows_its_own_connections_and_its_phase_as_it_ended(desk: Desk) -> None:
@@ -186,9 +201,13 @@ def test_operations_are_those_of_ended_loads_and_of_the_running_one(desk: Desk) 
         }
     )
     desk.board.add_operations(ended)
-    status = desk.write(holding(), telemetry=telemetry(), running=(20, 1))
+    status = desk.write(holding(), telemetry=telemetry(), running=PageCounts(started=20 + 1, succeeded=20, failed=1))
     assert (status.operations_succeeded, status.operations_failed) == (120, 4)
-    status = desk.write(IN_STATE[State.COOLING]().night, telemetry=telemetry(), running=(20, 1))
+    status = desk.write(
+        IN_STATE[State.COOLING]().night,
+        telemetry=telemetry(),
+        running=PageCounts(started=20 + 1, succeeded=20, failed=1),
+    )
     assert (status.operations_succeeded, status.operations_failed) == (100, 3)
 
 

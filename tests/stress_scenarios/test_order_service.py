@@ -32,6 +32,7 @@ from stress_scenarios.messages import (
     Continue,
     Drained,
     Go,
+    Held,
     Hold,
     Leave,
     Order,
@@ -259,6 +260,7 @@ def test_a_running_load_is_changed_held_and_let_go_on(page: LoadPage, no_backsto
         (9.0, Adjust(segment=0, operations_per_s=40.0, connections=9)),
         (20.0, Leave()),
     )
+    assert [report for report in reports if isinstance(report, Held)] == [Held(worker=2, segment=0)]
     drained = drained_of(reports)
     assert (drained.operations_started, drained.operations_requested) == (250, 250)
     assert drained.last_end_mono_s - START_S == pytest.approx(14.0, abs=0.05)

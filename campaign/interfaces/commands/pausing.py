@@ -20,6 +20,7 @@ from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.options import which_campaigns
 from campaign.interfaces.output import emit, manner, say, shared_options, tell, warn
 from campaign.night import HELD_S_MAX, State
+from campaign.status import Paused, Status
 
 NONE_RUNS = "no campaign is running"
 
@@ -83,6 +84,8 @@ def _asked(campaign: RunningCampaign, *, paused: bool) -> Answer:
 
 def _words(answer: Answer, *, paused: bool) -> str:
     match answer:
+        case Obeyed(status=status) if paused and (in_flight := _in_flight(status)):
+            return f"paused: nothing new is started; {in_flight} operations are still being answered"
         case Obeyed(status=status) if paused and status.state == State.HELD.value:
             bound = format_duration(HELD_S_MAX)
             return f"load held; `resume-load` lets it go on, and after {bound} it ends"
@@ -102,11 +105,21 @@ def _words(answer: Answer, *, paused: bool) -> str:
     assert_never(answer)
 
 
+def _in_flight(status: Status) -> int:
+    return status.pause.operations_in_flight if isinstance(status.pause, Paused) else 0
+
+
 def _document(campaign: RunningCampaign, answer: Answer) -> Json:
     head: dict[str, Json] = {"run": campaign.entry.run_id, "run_dir": campaign.entry.run_dir}
     match answer:
         case Obeyed(status=status, waited_s=waited_s):
-            return head | {"done": True, "state": status.state, "waited_s": round(waited_s, 3), "why_not": None}
+            return head | {
+                "done": True,
+                "state": status.state,
+                "waited_s": round(waited_s, 3),
+                "why_not": None,
+                "operations_in_flight": _in_flight(status),
+            }
         case Ending():
             return head | {"done": False, "state": None, "waited_s": 0.0, "why_not": "ending"}
         case TooOld():
