@@ -182,6 +182,8 @@ class InvariantWatcher:
                 self._ready = self._prepared is not None
             case LoadZero():
                 self._making = False
+                if self._pause.came_too_late(self._full_load_at):
+                    self._full_load_at -= HELD_LAG_S_MAX
                 self._end_commanded_since = math.inf
                 self._orderly_since = math.inf
             case LoadScored(score=score, criteria=criteria, generator=generator):
@@ -223,6 +225,8 @@ class InvariantWatcher:
                 self._pause.thaw(self._at)
             case ReleaseLoad():
                 self._pause.thaw(self._at)
+                if after.load is not LoadStep.DRAINING:
+                    self._say(9, f"load is released, and the machine takes it for {after.load.value}")
             case WriteRecord():
                 self._record(command)
             case WriteAnchor(complete=complete):

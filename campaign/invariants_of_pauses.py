@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from campaign.events import Command, ContinueLoad, Event, GuardianMoved, HoldLoad, PrepareLoad, ResumeRequested, Tick
-from campaign.night import WAITING, Ending, LoadStep, Night, State
+from campaign.night import HELD_LAG_S_MAX, WAITING, Ending, LoadStep, Night, State
 from monitoring_logs.records import EndCause
 from safety_monitoring.limits import Rung
 
@@ -26,6 +26,13 @@ class PauseWatch:
         """The load's clock runs again, or the load is taken away."""
         self.held_s += max(0.0, at_mono_s - self.held_at)
         self.held_at = math.inf
+
+    def came_too_late(self, full_load_at_mono_s: float) -> bool:
+        """The load is zero: whether its time was over, but for a word's way, when it was paused; then it was not held."""
+        late = math.isfinite(self.held_at) and full_load_at_mono_s - self.held_at <= HELD_LAG_S_MAX
+        if late:
+            self.held_at = math.inf
+        return late
 
     def check(
         self, before: Night, event: Event, after: Night, commands: tuple[Command, ...]

@@ -167,6 +167,11 @@ def _build_table() -> Table:
     row(State.SEARCHING, LoadZero, _rule("search drained", guards.draining, steps.search_ended, State.COOLING))
     row(State.SEARCHING, LoadZero, _rule("search cut off", guards.ending, steps.search_cut_off, State.COOLING))
     row(State.SEARCHING, LoadZero, _rule("search ended early", guards.running, steps.ended_early, State.SEARCHING))
+    row(
+        State.HELD,
+        LoadZero,
+        _rule("load was over before", guards.over_before_hold, steps.over_before_hold, _CUT_OFF, State.COOLING),
+    )
     row(State.HELD, LoadZero, _rule("load ended early", guards.running, steps.ended_early, _CUT_OFF))
     row(State.RELEASING, LoadZero, _rule("phase drained", guards.draining, steps.score, State.RELEASING))
     row(State.RELEASING, LoadZero, _rule("phase cut off", guards.ending, steps.phase_ended, _AFTER_PHASE))
@@ -258,6 +263,8 @@ def _build_table() -> Table:
     for state in _RUNS:
         guard = guards.always if state in LOADED else guards.running
         row(state, PauseRequested, _rule("a person pauses", guard, pauses.hold_load, State.HELD))
+    for state in _CUT_OFF:
+        row(state, PauseRequested, _rule("paused while draining", guards.draining, pauses.note_pause_in_drain, state))
     for state in LIVE - LOADED - {State.HELD}:
         row(state, PauseRequested, _rule("paused: no load starts", guards.always, pauses.note_pause, state))
     row(State.HELD, PauseRequested, _rule("paused already", guards.always, blocks.keep, State.HELD))

@@ -5,6 +5,7 @@ Each guard is data in the table; a test takes one out at a time and sees the inv
 
 from collections.abc import Callable
 
+from campaign import night as numbers
 from campaign.events import (
     Event,
     GuardianMoved,
@@ -68,6 +69,12 @@ def standing_by(night: Night, _event: Event) -> bool:
 def running(night: Night, _event: Event) -> bool:
     """The load is being made."""
     return night.load is LoadStep.RUNNING
+
+
+def over_before_hold(night: Night, _event: Event) -> bool:
+    """The load's time was over, but for what a word takes to reach the workers, when a person paused it."""
+    left_s = night.load_end_mono_s - night.held_since_mono_s
+    return night.load is LoadStep.RUNNING and left_s <= numbers.HELD_LAG_S_MAX
 
 
 def draining(night: Night, _event: Event) -> bool:

@@ -8,7 +8,7 @@ import dataclasses
 
 from campaign import machine_blocks as blocks
 from campaign import night as numbers
-from campaign.events import ContinueLoad, Event, HoldLoad, LoadKind, StartLoad
+from campaign.events import ContinueLoad, Event, HoldLoad, LoadKind, ReleaseLoad, StartLoad
 from campaign.machine_blocks import Step
 from campaign.night import OWN_STATE, LoadStep, Night, State
 from monitoring_logs.records import EndCause, Outcome
@@ -108,6 +108,12 @@ def note_pause(night: Night, event: Event) -> Step:
     return blocks.waiting_anew(after, event), ()
 
 
+def note_pause_in_drain(night: Night, event: Event) -> Step:
+    """A person has paused while a load drains: workers that were paused before may still start something, now they do not."""
+    after, _ = note_pause(night, event)
+    return after, (ReleaseLoad(),)
+
+
 def note_resume(night: Night, event: Event) -> Step:
     """The person lets load come; there is none that could go on."""
     after = dataclasses.replace(night, held=False)
@@ -115,5 +121,8 @@ def note_resume(night: Night, event: Event) -> Step:
 
 
 def held_to_the_end(night: Night, event: Event) -> Step:
-    """A person has paused and never said that load may come back: the night is over."""
+    """A person has paused and never said that load may come back: the night is over, and done if every phase has its record."""
+    if len(night.records) == len(night.order.phases):
+        detail = "the plan was worked through; a person's pause left no time for the last anchor"
+        return blocks.conclude(night, event, EndCause.FINISHED, detail)
     return blocks.conclude(night, event, EndCause.OPERATOR_STOP, "a person had paused it when the window ended")

@@ -36,7 +36,7 @@ from campaign.events import (
     WriteSearch,
 )
 from campaign.machine_blocks import Step
-from campaign.night import TERMINAL, Ending, LoadStep, Night, PendingOutcome, State
+from campaign.night import OWN_STATE, TERMINAL, Ending, LoadStep, Night, PendingOutcome, State
 from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.limits import Rung
 
@@ -144,6 +144,14 @@ def score(night: Night, event: Event) -> Step:
     """The load is zero; look at what it measured."""
     after = dataclasses.replace(night, load=LoadStep.SCORING, deadline_mono_s=event.at_mono_s + numbers.SCORING_S_MAX)
     return after, (ScoreLoad(kind=night.load_kind, phase=night.phase),)
+
+
+def over_before_hold(night: Night, event: Event) -> Step:
+    """A person's pause came too late for this load: it has run out by its own clock, and drained. The pause stays in force."""
+    state = OWN_STATE.get(night.load_kind, State.RELEASING)
+    after = blocks.enter(night, event, state, deadline_s=numbers.SCORING_S_MAX)
+    after = dataclasses.replace(after, held_since_mono_s=math.inf)
+    return search_ended(after, event) if night.load_kind is LoadKind.SEARCH else score(after, event)
 
 
 def anchor_ended(night: Night, event: Event) -> Step:

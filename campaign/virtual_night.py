@@ -349,7 +349,8 @@ class VirtualNight:
             since, until = self._rng.choice(((0.0, ramp_s), (0.0, length), (length, length + 1.0)))
             self._guardian_moves(self._rng.uniform(since, until))
         if self._chance(0.3):
-            self._person_pauses(self._rng.uniform(0.0, length + 1.0))
+            since = self._rng.choice((0.0, length - HELD_LAG_S_MAX))
+            self._person_pauses(self._rng.uniform(since, length + 1.0))
         if self._prepared.kind is LoadKind.SEARCH and self._rng.random() < 0.5:
             when = self._rng.uniform(0.0, length)
             for _ in range(self._rng.choice((1, 1, 2))):  # said again in the turn in which it is heard
