@@ -12,8 +12,9 @@ from itertools import islice
 from typing import assert_never
 
 from baseline_metrics.health import Health, KnownScore
-from monitoring_logs.records import AnchorRecord, EndCause, NightOrder, Outcome, PhaseRecord
+from monitoring_logs.records import EndCause, NightOrder, Outcome, PhaseRecord
 from results_summary.facts import Absent, Facts
+from results_summary.generator import is_ours
 
 GOOD_SCORE = 90.0
 """A part of the health score at which its objective was met."""
@@ -45,7 +46,7 @@ def account_of(record: PhaseRecord, facts: Facts, order: NightOrder, *, failing:
         case Outcome.SAFETY_STOP:
             return Account.STOPPED_BY_GUARDIAN
         case Outcome.SKIPPED:
-            return _skipped(record, facts.anchors)
+            return _skipped(record, facts)
         case Outcome.NOT_REACHED:
             return Account.NOT_PASSED if _kept_away_by_target(record, facts, order, failing) else Account.OPEN
         case (
@@ -68,14 +69,42 @@ def target_missed(health: Health) -> bool:
     )
 
 
-def _skipped(record: PhaseRecord, anchors: tuple[AnchorRecord, ...]) -> Account:
+def baseline_missed(facts: Facts) -> bool:
+    """Whether the baseline's score is known to be low on the target's account."""
+    baseline = facts.baseline
+    return not isinstance(baseline, Absent) and _target_at_fault(baseline.health, baseline.anchor_segment, facts)
+
+
+def _target_at_fault(health: Health, segment: int, facts: Facts) -> bool:
+    """target_missed, when every failure of the load that the score was made from is known to be the target's.
+
+    What the scenario itself got wrong lowers the same parts of the score.
+    """
+    if not target_missed(health):
+        return False
+    found = facts.segment(segment)
+    if isinstance(found, Absent):
+        return False
+    failed = max(
+        sum(second.failed for second in found.seconds),
+        *(anchor.load.operations_failed for anchor in facts.anchors if anchor.segment == segment),
+        0,
+    )
+    return failed <= sum(group.count for group in found.errors if not is_ours(group.error.value))
+
+
+def _skipped(record: PhaseRecord, facts: Facts) -> Account:
     """A phase skipped for want of health counts against the target only if its own part of the anchor's score was low.
 
-    Otherwise the target answered the anchor load as it should, on a host that was busy with something else.
+    Otherwise the target answered the anchor load as it should, on a host that was busy with something else, or the scenario
+    itself failed.
     """
     if not isinstance(record.health_at_arming, KnownScore):
         return Account.OPEN
-    missed = any(anchor.segment == record.anchor_segment and target_missed(anchor.health) for anchor in anchors)
+    missed = any(
+        anchor.segment == record.anchor_segment and _target_at_fault(anchor.health, anchor.segment, facts)
+        for anchor in facts.anchors
+    )
     return Account.NOT_PASSED if missed else Account.OPEN
 
 
@@ -108,7 +137,7 @@ def _kept_away_by_target(record: PhaseRecord, facts: Facts, order: NightOrder, f
 
 def _forbidden_by_target(record: PhaseRecord, facts: Facts, order: NightOrder) -> bool:
     """Whether the baseline's health allowed fewer phases than up to this one, because of the target's own parts."""
-    if isinstance(facts.baseline, Absent) or not target_missed(facts.baseline.health):
+    if isinstance(facts.baseline, Absent) or not baseline_missed(facts):
         return False
     included = [phase.index for phase in order.phases if not phase.cut]
     return record.index in included[facts.baseline.phases_allowed :]

@@ -7,35 +7,59 @@ from baseline_metrics.estimates import wilson_interval
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Reading, Sample
 from monitoring_logs.records import EndCause, GateSpec, GuardianEvent, Meta, Outcome, PhaseOrder
-from results_summary.accounts import Account, target_missed
+from results_summary.accounts import Account, baseline_missed, target_missed
 from results_summary.bounds import Bounds, Contradiction, operations_at_most, succeeded_bounds
-from results_summary.facts import Absent, Facts
+from results_summary.cleaning import clean
+from results_summary.facts import Absent, Facts, SegmentFacts
 from results_summary.findings import GateResult, Interval, NoInterval, OperationsTally, PhaseState, State
 from results_summary.generator import Valid, seconds_due, validity_of
 from results_summary.measures import SegmentMeasure
 from results_summary.phase_checks import decide, unanswered, unit_of
+from results_summary.wording import plural
 from safety_monitoring.limits import Rung
 
 NO_INTERVAL = NoInterval()
 
+SAID_CHARACTERS_MAX = 120
+"""Of an error, within a sentence; the table of errors has the rest."""
+
 
 def baseline_health(spec: GateSpec, facts: Facts) -> GateResult:
-    """The score before the first phase; an unknown score answers nothing, and neither does a low one of the host alone."""
+    """The score before the first phase; an unknown score answers nothing, and neither does a low one that is not the target's.
+
+    The detail of a low score names the failure that the anchor load met most often.
+    """
     if isinstance(facts.baseline, Absent):
         return unanswered(spec, detail=f"no baseline: {facts.baseline.reason}")
     match facts.baseline.health.score:
         case KnownScore(value=score):
             state, detail = State.PASS, "before the first phase"
-            if score < spec.threshold and target_missed(facts.baseline.health):
-                state = State.FAIL
-            elif score < spec.threshold:
-                state = State.UNKNOWN
-                detail = (
-                    f"the score was {score:g}, and no part that speaks of the target was low: the host was the cause"
-                )
+            if score < spec.threshold:
+                failed = failures_words(facts.segment(facts.baseline.anchor_segment))
+                if baseline_missed(facts):
+                    state, detail = State.FAIL, f"before the first phase{failed}"
+                elif target_missed(facts.baseline.health):
+                    state = State.UNKNOWN
+                    detail = f"the score was {score:g}, and the target is not known to be the cause{failed}"
+                else:
+                    state = State.UNKNOWN
+                    detail = f"the score was {score:g}, and no part that speaks of the target was low: the host was the cause"
             return _answer(spec, observed=Sample(value=score), state=state, detail=detail)
         case UnknownScore(reason=reason):
             return unanswered(spec, detail=f"the baseline's health is unknown: {reason}")
+
+
+def failures_words(load: SegmentFacts | Absent) -> str:
+    """The failure that a load met most often, in words that follow others; "" when it met none, or none is known."""
+    if isinstance(load, Absent) or not load.errors:
+        return ""
+    counts: dict[tuple[str, str], int] = {}
+    for group in load.errors:
+        key = (group.error.value, group.message)
+        counts[key] = counts.get(key, 0) + group.count
+    (error, message), count = max(counts.items(), key=lambda item: (item[1], item[0]))
+    said = clean(message, characters_max=SAID_CHARACTERS_MAX)
+    return f"; of {plural(sum(counts.values()), 'failure')} {count} were {error}: {said}"
 
 
 def phases_passed(spec: GateSpec, states: tuple[PhaseState, ...]) -> GateResult:

@@ -44,5 +44,5 @@ def gate_sentence(result: GateResult, phases: tuple[PhaseState, ...]) -> str:
                 f"{threshold} and noise are allowed ({result.detail})"
             )
         case GateKind.BASELINE_HEALTH:
-            return f"the baseline's health was {observed}, at least {threshold} is required"
+            return f"the baseline's health was {observed}, at least {threshold} is required ({result.detail})"
     assert_never(result.spec.kind)

@@ -168,17 +168,17 @@ def _why(verdict: Verdict, judged: tuple[GateResult, ...], phases: tuple[PhaseSt
         case Verdict.NOT_FIT:
             return _capital(gate_sentence(_first(judged, State.FAIL), phases)) + "."
         case Verdict.INCONCLUSIVE:
-            unknown = next((result for result in judged if result.state is State.UNKNOWN), None)
-            if unknown is not None:
-                return _capital(gate_sentence(unknown, phases)) + "."
+            if any(result.state is State.UNKNOWN for result in judged):
+                return _capital(gate_sentence(_first(judged, State.UNKNOWN), phases)) + "."
             undecided = next(phase for phase in phases if phase.state is State.UNKNOWN)
             return f"It is unknown whether phase {undecided.name} passed: {undecided.why}."
     assert_never(verdict)
 
 
 def _first(judged: tuple[GateResult, ...], state: State) -> GateResult:
-    """The first answer of this kind; the phases' come before the campaign's, in the order of the night."""
-    return next(result for result in judged if result.state is state)
+    """The first answer of this kind, in the order of the night: the baseline's, the phases', the campaign's as a whole."""
+    ordered = sorted(judged, key=lambda result: result.spec.kind is not GateKind.BASELINE_HEALTH)
+    return next(result for result in ordered if result.state is state)
 
 
 def _decided_by(verdict: Verdict, judged: tuple[GateResult, ...]) -> tuple[str, ...]:

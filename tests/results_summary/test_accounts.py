@@ -16,12 +16,13 @@ from baseline_metrics.health import (
     running_health,
 )
 from baseline_metrics.samples import Sample
-from monitoring_logs.records import EndCause, Meta, Outcome
+from monitoring_logs.records import EndCause, ErrorGroup, Meta, Outcome
 from results_summary.accounts import GOOD_SCORE, TARGET_PARTS, Account, account_of
 from results_summary.assessment import assess
 from results_summary.facts import Absent, Facts
 from results_summary.findings import State
 from results_summary.verdict import Verdict
+from stress_scenarios.load_plan import ErrorClass
 from tests.support.night import Night, Phase, eight_phases, make_facts
 
 
@@ -154,6 +155,64 @@ def test_a_host_that_is_busy_before_the_night_is_inconclusive() -> None:
     target = assess(make_facts(refused(cause=EndCause.HEALTH_REFUSED, low_part="connectivity")))
 
     assert (host.judgement.verdict, target.judgement.verdict) == (Verdict.INCONCLUSIVE, Verdict.NOT_FIT)
+
+
+def with_anchor_failures(facts: Facts, *, failed: int, errors: tuple[tuple[ErrorClass, int], ...]) -> Facts:
+    """The same night, in which so many operations of the first anchor failed, and these are the groups in the record."""
+    assert not isinstance(facts.baseline, Absent)
+    segment = facts.baseline.anchor_segment
+    groups = tuple(
+        ErrorGroup(segment=segment, minute=0, operation=0, error=error, message="what was said", count=count)
+        for error, count in errors
+    )
+    return dataclasses.replace(
+        facts,
+        anchors=tuple(
+            dataclasses.replace(anchor, load=dataclasses.replace(anchor.load, operations_failed=failed))
+            if anchor.segment == segment
+            else anchor
+            for anchor in facts.anchors
+        ),
+        segments=tuple(
+            dataclasses.replace(found, errors=groups) if found.record.segment == segment else found
+            for found in facts.segments
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("failed", "errors", "verdict", "words"),
+    [
+        (0, (), Verdict.NOT_FIT, "(before the first phase)"),
+        (40, ((ErrorClass.STATUS, 40),), Verdict.NOT_FIT, "of 40 failures 40 were status: what was said"),
+        (40, ((ErrorClass.SCENARIO, 40),), Verdict.INCONCLUSIVE, "of 40 failures 40 were scenario: what was said"),
+        (
+            40,
+            ((ErrorClass.STATUS, 39), (ErrorClass.SCENARIO, 1)),
+            Verdict.INCONCLUSIVE,
+            "of 40 failures 39 were status",
+        ),
+        (40, ((ErrorClass.STATUS, 39),), Verdict.INCONCLUSIVE, "not known to be the cause"),
+    ],
+)
+def test_a_baseline_that_the_scenario_itself_spoiled_says_nothing_of_the_target(
+    failed: int, errors: tuple[tuple[ErrorClass, int], ...], verdict: Verdict, words: str
+) -> None:
+    """User code that raises lowers the same score; failures that are lost may have been such. The sentence names them."""
+    facts = make_facts(refused(cause=EndCause.HEALTH_REFUSED, low_part="connectivity"))
+    judgement = assess(with_anchor_failures(facts, failed=failed, errors=errors)).judgement
+    assert judgement.verdict is verdict
+    assert "baseline" in judgement.why
+    assert words in judgement.why
+
+
+def test_a_phase_skipped_because_the_scenario_failed_is_left_open() -> None:
+    """Its anchor's health was low by our own doing."""
+    parts: dict[str, Score] = {"latency": GOOD, "errors": KnownScore(value=0.0), "traffic": GOOD, SATURATION: GOOD}
+    facts = skipped_night(health=KnownScore(value=40.0), parts=parts)
+    assert account(facts) is Account.NOT_PASSED
+    spoiled = with_anchor_failures(facts, failed=3, errors=((ErrorClass.SCENARIO, 3),))
+    assert account(spoiled) is Account.OPEN
 
 
 def test_a_refusal_whose_baseline_is_lost_or_unknown_is_inconclusive() -> None:
