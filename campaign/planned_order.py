@@ -20,7 +20,7 @@ from campaign.planned_night import (
     TimelineKind,
     TimelineSegment,
 )
-from campaign.planned_search import search_order
+from campaign.planned_search import search_order, step_words
 from campaign.planned_shape import NightShape
 from campaign.window import Window, local_time
 from monitoring_logs.load_orders import MemoryLoad, NoMemoryLoad
@@ -249,14 +249,15 @@ def _forecast(subject: str, gates: str, expected: int, needed: int = SAMPLES_NEE
 
 
 def _search_notes(shape: NightShape) -> tuple[Note, ...]:
-    return tuple(
-        Note(
-            kind=NoteKind.SEARCH,
-            text=f"{planned.phase.name} does not search: {planned.no_search}; its own load takes all",
-        )
-        for planned in shape.running
-        if planned.no_search
-    )
+    notes = [
+        *(
+            f"{planned.phase.name} does not search: {planned.no_search}; its own load takes all"
+            for planned in shape.running
+            if planned.no_search
+        ),
+        *(words for planned in shape.running if (words := step_words(planned))),
+    ]
+    return tuple(Note(kind=NoteKind.SEARCH, text=text) for text in notes)
 
 
 def _segments(shape: NightShape) -> tuple[TimelineSegment, ...]:

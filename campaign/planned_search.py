@@ -93,16 +93,32 @@ def search_order(
     )
 
 
+def step_words(shape: PhaseShape) -> str:
+    """Why the steps of a phase's search are not as long as written, beyond what scaling makes of all durations; or ""."""
+    part = shape.phase.search
+    if part is None or part.step_s is None or shape.cut or shape.search_s <= 0:
+        return ""
+    made_s, wanted_s = _step_s(shape), round(_scaled_step_s(shape, part.step_s), 1)
+    if made_s >= wanted_s:
+        return ""
+    return (
+        f"{shape.phase.name} searches in steps of {format_duration(made_s)} instead of {format_duration(wanted_s)}: "
+        f"{format_duration(shape.search_s)} have to hold {STEPS_MIN}"
+    )
+
+
 def _step_s(shape: PhaseShape) -> float:
     """As written, scaled with the phase; at least two seconds, and so short that the search has its fewest steps."""
     part = shape.phase.search
     assert part is not None, "the phase has a search"
-    if part.step_s is None:
-        wanted_s, longest_s = shape.search_s / STEPS_WANTED, STEP_S_MAX
-    else:
-        wanted_s, longest_s = part.step_s * shape.whole_s / shape.phase.duration_s, part.step_s
-    longest_s = min(longest_s, shape.search_s / STEPS_MIN)
-    return round(max(STEP_S_MIN, min(longest_s, wanted_s)), 1)
+    wanted_s = (
+        min(shape.search_s / STEPS_WANTED, STEP_S_MAX) if part.step_s is None else _scaled_step_s(shape, part.step_s)
+    )
+    return round(max(STEP_S_MIN, min(shape.search_s / STEPS_MIN, wanted_s)), 1)
+
+
+def _scaled_step_s(shape: PhaseShape, written_s: float) -> float:
+    return min(written_s, written_s * shape.whole_s / shape.phase.duration_s)
 
 
 def _connections(shape: PhaseShape, *, per_s_max: float, response_s: float, scale: float) -> int:

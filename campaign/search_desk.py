@@ -129,6 +129,7 @@ class SearchDesk:
             complete=complete,
             reason="; ".join(dict.fromkeys(words for words in (self._finished.reason, reason) if words)),
             load=facts,
+            held_s=self._held_s,
         )
 
     # Seconds ----------------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class SearchRecord:
 
     limited_by: what the lowest rate that did not pass ran into (PASSED: nothing did, up to the highest rate tried).
     overshoot_percent: how far beyond the bracket's upper end the highest tried rate went; a Gap without an upper end.
+    held_s: how long a person had paused it; its time stood still meanwhile.
     """
 
     phase: int
@@ -67,3 +68,4 @@ class SearchRecord:
     complete: bool
     reason: str
     load: LoadFacts
+    held_s: float = 0.0

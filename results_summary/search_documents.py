@@ -92,6 +92,7 @@ def _search(search: SearchFacts, name: str) -> Json:
         "failing_per_s": None,
         "limited_by": None,
         "overshoot_percent": None,
+        "held_s": 0.0,
         "achieved": None,
         "steps": [_step(step) for step in search.steps],
     }
@@ -104,6 +105,7 @@ def _search(search: SearchFacts, name: str) -> Json:
                 "failing_per_s": _reading(record.failing_per_s),
                 "limited_by": _LIMITS[record.limited_by],
                 "overshoot_percent": _reading(record.overshoot_percent),
+                "held_s": record.held_s,
                 "achieved": load_document(record.load),
             }
         case absent:

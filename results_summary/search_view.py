@@ -54,9 +54,11 @@ def _search_view(search: SearchFacts, names: tuple[str, ...], number: int) -> Se
 def _words(search: SearchFacts, alone: Searched) -> str:
     words = clean(search_words(alone))
     match search.record:
-        case SearchRecord(complete=complete, reason=reason):
+        case SearchRecord(complete=complete, reason=reason, held_s=held_s):
             ended = "Ended" if complete else "Ended early"
             told = f" {ended}: {clean(reason)}." if reason else ""
+            if held_s > 0.0:
+                told += f" A person had paused it for {format_duration(held_s)}."
         case absent:
             told = f" Not complete: {clean(absent.reason)}."
     left_out = len(search.steps) - STEP_ROWS_MAX

@@ -208,7 +208,7 @@ class FeederOrder(Enum):
 
     SEQUENTIAL = "sequential"  # one after another, from the start again after the last
     RANDOM = "random"  # drawn, seeded
-    UNIQUE = "unique"  # each row at most once over all workers; then the feeder is dry, and operations fail (SCENARIO)
+    UNIQUE = "unique"  # each row at most once over all workers and within one load; then it is dry: failures (SCENARIO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

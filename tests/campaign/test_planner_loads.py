@@ -269,6 +269,16 @@ def test_a_search_starts_low_and_has_connections_for_its_highest_rate(
     assert (search.start_per_s, search.connections) == (start_per_s, connections)
 
 
+@pytest.mark.parametrize(("step", "made_s"), [("60s", 60.0), ("61s", 60.0)])
+def test_a_step_longer_than_a_fifth_of_its_search_is_shortened_and_that_is_said(step: str, made_s: float) -> None:
+    """Five minutes of search hold five steps of a minute; what is written beyond that is a note of the plan."""
+    planned = night(one_phase(f", search: {{share: 50%, step: {step}}}", duration="10min", connections=50))
+    assert search_of(only_phase(planned)).step_s == made_s
+    notes = [note.text for note in planned.notes if note.kind is NoteKind.SEARCH]
+    shortened = "one searches in steps of 60 s instead of 61 s: 5 min have to hold 5"
+    assert notes == ([] if step == "60s" else [shortened])
+
+
 @pytest.mark.parametrize(("duration", "step_s"), [("30s", 2.0), ("64s", 2.0), ("128s", 4.0), ("2h", 120.0)])
 def test_steps_are_a_sixteenth_within_bounds(duration: str, step_s: float) -> None:
     """From 2 s to 2 min."""

@@ -222,6 +222,7 @@ def test_a_held_load_begins_its_step_anew() -> None:
     assert len(night.steps) == 2
     assert (night.steps[1].start_mono_s, night.steps[1].operations_due) == (START_S + 69, 160)
     assert night.desk.over, "13 s of its 12 s are over"
+    assert night.desk.record(LOAD_FACTS, complete=True, reason="").held_s == 60.0
 
 
 def test_seconds_of_another_load_are_nobodys() -> None:
