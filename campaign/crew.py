@@ -14,7 +14,7 @@ from baseline_metrics.codec import CodecError
 from baseline_metrics.host_files import oom_kills
 from baseline_metrics.samples import Reading
 from campaign.campaign_order import CampaignOrder
-from campaign.crew_counts import EndedLoad, PageCounts, load_facts, look_at, summed
+from campaign.crew_counts import NOTHING, EndedLoad, PageCounts, load_facts, look_at, summed
 from campaign.crew_events import AllReady, CrewEvent, Lost, LostIdle, Refused, Zero
 from campaign.crew_member import Member, spawn_member
 from campaign.memory_watch import NOTHING_HELD, MemoryNow, MemoryWatch, NothingHeld
@@ -420,7 +420,7 @@ class Crew:
         """Whether nothing is started any more: there is no load, or every worker has answered that its clock stands."""
         if self.step not in (CrewStep.RUNNING, CrewStep.RELEASING):
             return True
-        return self._held_since is not None and all(member.held for member in self._at_work(memory=False))
+        return self._held_since is not None and all(member.held for member in self._at_work())
 
     # Pieces -----------------------------------------------------------------------------------------------------------
 

@@ -247,7 +247,9 @@ class WorkerFault:
 
 
 ORDERS = Codec(Prepare, PrepareMemory, Go, Adjust, Hold, Continue, Release, Leave, version=VERSION)
-REPORTS = Codec(WorkerReady, Prepared, Held, WindowReport, Drained, MemoryWindow, MemoryDrained, WorkerFault, version=VERSION)
+REPORTS = Codec(
+    WorkerReady, Prepared, Held, WindowReport, Drained, MemoryWindow, MemoryDrained, WorkerFault, version=VERSION
+)
 
 Order = Prepare | PrepareMemory | Go | Adjust | Hold | Continue | Release | Leave
 Report = WorkerReady | Prepared | Held | WindowReport | Drained | MemoryWindow | MemoryDrained | WorkerFault

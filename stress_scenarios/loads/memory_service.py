@@ -22,6 +22,7 @@ from stress_scenarios.messages import (
     Adjust,
     Continue,
     Go,
+    Held,
     Hold,
     Leave,
     Order,
@@ -178,6 +179,7 @@ class MemoryService:
                 if isinstance(order, Hold):
                     load.hold()
                     hold_time.hold(self._now_s())
+                    self._send(Held(worker=self._worker, segment=order.segment))
                 else:
                     load.resume()
                     hold_time.resume(self._now_s())

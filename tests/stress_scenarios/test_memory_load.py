@@ -14,6 +14,7 @@ from stress_scenarios.messages import (
     Adjust,
     Continue,
     Go,
+    Held,
     Hold,
     Leave,
     MemoryDrained,
@@ -174,6 +175,7 @@ def test_a_person_who_pauses_gets_the_memory_back_and_the_time_stands_still(rig:
     rig.run(4.0)
     rig.order(Hold(segment=3))
     assert rig.held == 0.0
+    assert isinstance(rig.reports[-1], Held), "the answer comes when nothing is held any more"
     rig.run(20.0)
     assert rig.held == 0.0
     assert rig.page.memory.due_bytes == 0
