@@ -67,7 +67,7 @@ def criteria_of(phase: PhaseOrder, measurement: LoadMeasurement) -> tuple[Criter
     held = held_share(phase.memory, measurement.memory, lasts_s=phase.ramp_s + phase.hold_s, ran_whole=True)
     if held.percent < HELD_PERCENT_MIN:
         return Criteria.NOT_MET, f"{held.words}, {HELD_PERCENT_MIN:g} % are needed"
-    return criteria, f"{detail}; {held.words}"
+    return criteria, detail
 
 
 def _requests_criteria(phase: PhaseOrder, measurement: LoadMeasurement) -> tuple[Criteria, str]:

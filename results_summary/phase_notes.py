@@ -4,9 +4,10 @@ Pure; view_tables and viewing use it.
 """
 
 from collections.abc import Iterator
+from typing import assert_never
 
-from baseline_metrics.units import format_duration
-from monitoring_logs.memory_records import MemoryFacts
+from baseline_metrics.units import format_bytes, format_duration
+from monitoring_logs.memory_records import MemoryFacts, NoMemoryHeld
 from monitoring_logs.records import PhaseOrder, PhaseRecord
 from results_summary import wording
 from results_summary.assessment import Assessment
@@ -36,6 +37,16 @@ def phase_notes(record: PhaseRecord) -> tuple[str, ...]:
         sent, received = wording.count(load.messages_sent), wording.count(load.messages_received)
         notes.append(f"WebSocket: {sent} messages sent, {received} received")
     return tuple(notes)
+
+
+def memory_words(record: PhaseRecord) -> str:
+    """Held of asked memory at most, "" for a phase that holds none."""
+    match record.memory:
+        case MemoryFacts(peak_bytes=peak, size_bytes=size):
+            return f"{format_bytes(peak)} of {format_bytes(size)}"
+        case NoMemoryHeld():
+            return ""
+    assert_never(record.memory)
 
 
 def service_words(measure: SegmentMeasure) -> str:

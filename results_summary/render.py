@@ -119,7 +119,8 @@ def _phases_words(view: ReportView) -> str:
         words += "; " + ", ".join(others[:_PHASES_NAMED_MAX])
     if len(others) > _PHASES_NAMED_MAX:
         words += f" and {len(others) - _PHASES_NAMED_MAX} more"
-    return words
+    held = [f"{row.memory} in {row.name}" for row in view.phases if row.memory]
+    return f"{words}; memory held: {', '.join(held)}" if held else words
 
 
 def _first_of(sentences: tuple[str, ...]) -> str:

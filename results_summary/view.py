@@ -52,7 +52,7 @@ class GateRow:
 class PhaseRow:
     """One phase: asked against achieved, how it felt, how it ended.
 
-    service: p99 from the actual start where it is another than from the intended one, else "-". notes: what else happened
+    service: p99 from the actual start where it is another than from the intended one, else "-". memory: held of asked, else "". notes: what else happened
     to its load (paused, dropped, reconnected, redirected, messages).
     """
 
@@ -73,6 +73,7 @@ class PhaseRow:
     outcome: str
     reason: str
     notes: tuple[str, ...]
+    memory: str = ""
     state: Badge
 
 

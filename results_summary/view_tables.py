@@ -19,7 +19,7 @@ from results_summary.facts import Absent, SegmentFacts
 from results_summary.findings import GateResult, Interval, NoInterval, State
 from results_summary.load_words import asked_words
 from results_summary.measures import coverage_percent, response_figures
-from results_summary.phase_notes import phase_notes, service_words
+from results_summary.phase_notes import memory_words, phase_notes, service_words
 from results_summary.view import (
     AnchorRow,
     Badge,
@@ -237,7 +237,8 @@ def _phase_row(order: PhaseOrder, assessment: Assessment) -> PhaseRow:
     measured = None if isinstance(segment, Absent) else assessment.measures.get(record.segment)
     if measured is None or isinstance(segment, Absent):
         row = _empty_row(order, asked, planned, state)
-        return replace(row, outcome=record.outcome.value, reason=clean(record.reason) or DASH)
+        reason, held = clean(record.reason) or DASH, memory_words(record)
+        return replace(row, outcome=record.outcome.value, reason=reason, memory=held)
     known = measured.fuller
     figures = response_figures(known.response)
     return PhaseRow(
@@ -260,6 +261,7 @@ def _phase_row(order: PhaseOrder, assessment: Assessment) -> PhaseRow:
         outcome=record.outcome.value,
         reason=clean(record.reason) or DASH,
         notes=phase_notes(record),
+        memory=memory_words(record),
         state=state_badge(state),
     )
 

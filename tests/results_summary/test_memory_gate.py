@@ -14,6 +14,7 @@ from results_summary.documents import campaign_document, to_text
 from results_summary.facts import Facts
 from results_summary.findings import GateResult, State
 from results_summary.memory_held import HELD_PERCENT_MIN, held_share, memory_note
+from results_summary.render import render_html, render_markdown, render_text
 from results_summary.shortfalls import ShortfallKind, shortfalls
 from results_summary.viewing import view
 from tests.support.night import Night, Phase, make_facts
@@ -127,3 +128,6 @@ def test_every_format_tells_of_the_memory() -> None:
     assert isinstance(record, MemoryFacts)
     assert memory_note(record) == ("memory: at most 200 MiB of 400 MiB held, 40.0 % over its time, released in 8 ms")
     assert any(memory_note(record) in row.notes for row in page.phases)
+    assert "memory held: 200 MiB of 400 MiB in squeeze" in " ".join(render_text(page).split())
+    assert "; memory 200 MiB of 400 MiB |" in render_markdown(page)
+    assert memory_note(record) in render_html(page)

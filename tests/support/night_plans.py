@@ -8,11 +8,13 @@ def phase(
     connections: int = 2,
     operations: int = 10,
     threshold_multiplier: float = 1.0,
+    memory: str = "",
 ) -> str:
-    """One phase of a plan. The default is longer than any test waits: it is there to be stopped."""
+    """One phase of a plan. The default is longer than any test waits: it is there to be stopped. memory: as in a plan."""
+    held = f", memory: {memory}" if memory else ""
     return (
         f"{{name: {name}, duration: {seconds:g}s, duration_min: {seconds:g}s, connections: {connections}, "
-        f"operations: {operations}, level: brisk, required_health: 0, threshold_multiplier: {threshold_multiplier}}}"
+        f"operations: {operations}, level: brisk, required_health: 0, threshold_multiplier: {threshold_multiplier}{held}}}"
     )
 
 
