@@ -11,7 +11,7 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-start simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start simulate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 m
 bench: dev  ## compare with wrk, ab, hey, Locust, aiohttp, httpx, and with known truths (20 min), into docs/evidence/
 	benchmarks/peers/install_system_packages.sh
 	status=0; for part in engine_truth engine_speed; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
+
+evidence-memory: setup  ## measure how fast a memory load goes when memory runs low, 100 times (5 min, root), into docs/evidence/
+	$(BIN)/python -m benchmarks.memory_breaker
 
 evidence-start: setup  ## measure how long commands take to answer (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.start_times

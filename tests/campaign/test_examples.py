@@ -6,9 +6,10 @@ import pytest
 
 from campaign.plan_file import LoadedPlan, PlanSources, resolve_plan
 from campaign.plan_specs import code_spec, feeder_specs, is_scripted, operation_specs
+from campaign.planned_memory import HostMemory
 from campaign.planned_night import PlannedNight
 from campaign.planner import fit_night
-from monitoring_logs.load_orders import SearchOrder
+from monitoring_logs.load_orders import NO_MEMORY_LOAD, MemoryLoad, SearchOrder
 from stress_scenarios.load_plan import (
     Arrivals,
     Curve,
@@ -22,6 +23,8 @@ from stress_scenarios.load_plan import (
     WebSocketRequest,
 )
 from tests.support.plans import MIDDLE_HOST
+
+ROOMY = HostMemory(total_bytes=8 << 30, available_bytes=6 << 30, swap_bytes=0)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PLANS = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
@@ -42,6 +45,7 @@ def planned(name: str, *, compress_to_s: float) -> PlannedNight:
         host_cpu_count=2,
         run_id="run",
         compress_to_s=compress_to_s,
+        host_memory=ROOMY,
     )
     assert isinstance(night, PlannedNight), night
     return night
@@ -61,6 +65,7 @@ def test_there_is_an_example_of_each_kind() -> None:
     assert PLANS == [
         "demo.yaml",
         "login-flow.yaml",
+        "memory.yaml",
         "open-arrivals.yaml",
         "overnight-http.yaml",
         "python-flow.yaml",
@@ -107,6 +112,18 @@ def test_open_arrivals_show_the_shapes_and_a_search() -> None:
     assert isinstance(paces[1], Arrivals)
     assert paces[1].spacing is Spacing.POISSON
     assert isinstance(phases[-1].search, SearchOrder)
+
+
+def test_the_memory_example_holds_a_size_and_a_share() -> None:
+    """Two phases between two that hold none."""
+    loads = [phase.memory for phase in planned("memory.yaml", compress_to_s=300.0).order.phases]
+
+    assert loads == [
+        NO_MEMORY_LOAD,
+        MemoryLoad(size_bytes=512 << 20, rise_bytes_per_s=20.0 * (1 << 20)),
+        MemoryLoad(size_bytes=int(0.2 * (8 << 30)), rise_bytes_per_s=100.0 * (1 << 20)),
+        NO_MEMORY_LOAD,
+    ]
 
 
 def test_the_websocket_example_mixes_messages_and_requests() -> None:
