@@ -127,4 +127,16 @@ class DatabaseReader:
 
     def _open(self) -> sqlite3.Connection:
         uri = f"file:{quote(str(Path(self._path).absolute()))}?mode=ro"
+        if _left_while_concluding(self._path):
+            uri += "&immutable=1"
         return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def _left_while_concluding(path: str) -> bool:
+    """Whether the writer was cut off in its very last step, when it made the database one ordinary file.
+
+    It leaves a rollback journal then, which only a writer may settle; SQLite would refuse to read. All rows are in the
+    file by then, and the journal is about the words in its header alone, either of which is good: it is passed over.
+    """
+    journal, log = Path(path + "-journal"), Path(path + "-wal")
+    return journal.is_file() and not (log.is_file() and log.stat().st_size > 0)

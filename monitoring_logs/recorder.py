@@ -55,7 +55,9 @@ class RecorderSettings:
 
     queue_records_max: 120 s of the busiest night (10 host samples, 1 load second, 1 load minute and 20 error groups a
     second make 32): a sync that hangs for 20 s, as in disk stress, goes unnoticed. batch: a power cut costs at most
-    250 ms. busy_attempts_max: times the busy timeout, 20 s of a foreign lock. checkpoint_period_s: keeps the log short.
+    250 ms. busy_attempts_max: times the busy timeout, 20 s of a foreign lock. checkpoint: the log is moved into the
+    database when it is that large or that old; a reader in the way is not asked again at every commit. log_bytes_alarm: a
+    log beyond it is told.
     """
 
     queue_records_max: int = 4096
@@ -64,6 +66,9 @@ class RecorderSettings:
     busy_timeout_s: float = BUSY_TIMEOUT_S
     busy_attempts_max: int = 4
     checkpoint_period_s: float = 900.0
+    checkpoint_log_bytes: int = CHECKPOINT_LOG_BYTES
+    checkpoint_retry_s: float = CHECKPOINT_RETRY_S
+    log_bytes_alarm: int = JOURNAL_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +243,13 @@ class Recorder:
                 utc_s=self._clock.utc_s(),
             )
             self._ballast.load()
-        except (OSError, StoreError):
+        except StoreError as error:
+            if error.fault is StoreFault.FSYNC:
+                store.abandon()
+            else:
+                store.conclude()
+            raise
+        except OSError:
             store.conclude()
             raise
         return store
@@ -339,12 +350,17 @@ class Recorder:
             return
         log_bytes = store.log_bytes()
         self._tally.log_size(log_bytes)
-        if log_bytes > JOURNAL_BYTES_MAX and not self._log_alarmed:
+        alarm = self._settings.log_bytes_alarm
+        if log_bytes > alarm and not self._log_alarmed:
             self._tally.note("log_large", f"the write-ahead log has {log_bytes} bytes: a reader holds an old snapshot")
-        self._log_alarmed = log_bytes > JOURNAL_BYTES_MAX
+        if log_bytes <= alarm and self._log_alarmed:
+            self._tally.note("log_short", f"the write-ahead log has {log_bytes} bytes again: the reader has gone")
+        self._log_alarmed = log_bytes > alarm
         now_mono_s = self._clock.mono_s()
-        due = now_mono_s - self._checkpointed_mono_s >= self._settings.checkpoint_period_s
-        if due or (log_bytes >= CHECKPOINT_LOG_BYTES and now_mono_s - self._tried_mono_s >= CHECKPOINT_RETRY_S):
+        since_s = now_mono_s - self._tried_mono_s
+        old = now_mono_s - self._checkpointed_mono_s >= self._settings.checkpoint_period_s
+        large = log_bytes >= self._settings.checkpoint_log_bytes
+        if (old or large) and since_s >= self._settings.checkpoint_retry_s:
             self._tried_mono_s = now_mono_s
             try:
                 if store.checkpoint():

@@ -133,9 +133,11 @@ class SqliteStore:
             with _translated(path):
                 self._check_version()
                 self._create_tables()
-        except BaseException:
-            self._connection.close()
-            self._engine.dispose()
+        except BaseException as error:
+            if isinstance(error, StoreError) and error.fault is StoreFault.FSYNC:
+                self.abandon()
+            else:
+                self._close()
             raise
 
     def begin_life(self, *, at_least: int, mono_s: float, utc_s: float) -> int:
@@ -242,7 +244,7 @@ class SqliteStore:
         connection = sqlite3.connect(self.path, timeout=self._busy_timeout_s, isolation_level=None)
         try:
             for name, value, expected in self._wanted_settings():
-                connection.execute(f"PRAGMA {name}={value}")
+                connection.execute(f"PRAGMA {name}={value}").fetchall()  # its commit may fail behind the first row
                 answer = connection.execute(f"PRAGMA {name}").fetchone()
                 self._require(name, expected, answer)
         except BaseException:
@@ -296,7 +298,8 @@ class SqliteStore:
         return driver
 
     def _pragma_row(self, pragma: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._driver().execute(f"PRAGMA {pragma}").fetchone()
+        """The one row of a pragma. Run to its end: a commit that fails behind the first row would go unnoticed."""
+        row: tuple[Any, ...] = self._driver().execute(f"PRAGMA {pragma}").fetchall()[0]
         return row
 
 

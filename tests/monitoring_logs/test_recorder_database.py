@@ -1,10 +1,11 @@
 """The recorder over a real database: written once, by one connection, and never on top of a damaged one."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
 from baseline_metrics.clock import FakeClock
-from monitoring_logs.recorder import Recorder
+from monitoring_logs.recorder import Recorder, RecorderSettings
 from monitoring_logs.store import SqliteStore
 from tests.support.sample_records import event_at, host_sample_at, load_second_at, one_of_each
 
@@ -70,6 +71,50 @@ def test_only_one_connection_may_write(tmp_path: Path) -> None:
     recorder.close(WAIT_S)
     assert len(opened) == 1
     assert opened[0] != threading.get_ident()
+
+
+def test_a_reader_that_holds_a_snapshot_is_told_and_outlived(tmp_path: Path) -> None:
+    """Writing goes on beside it, the growing log is an event, and when the reader leaves the log is emptied."""
+    clock = FakeClock()
+    recorder = Recorder(
+        str(tmp_path / "campaign.db"),
+        spill_path=str(tmp_path / "spill.jsonl"),
+        clock=clock,
+        ballast_bytes=0,
+        settings=RecorderSettings(
+            batch_period_s=0.0, checkpoint_log_bytes=100_000, checkpoint_retry_s=10.0, log_bytes_alarm=300_000
+        ),
+    )
+    log = tmp_path / "campaign.db-wal"
+    recorder.start()
+    recorder.put(event_at(0))
+    assert recorder.flush(WAIT_S)
+    reader = sqlite3.connect(f"file:{tmp_path / 'campaign.db'}?mode=ro", uri=True, isolation_level=None)
+    reader.execute("BEGIN")
+    seen = reader.execute("SELECT count(*) FROM events").fetchone()
+
+    def record(*, first: int, records: int) -> None:
+        for number in range(first, first + records):
+            clock.advance(4.0)
+            recorder.put(event_at(number, "x" * 5000))
+            assert recorder.flush(WAIT_S)
+
+    record(first=1, records=100)
+    assert log.stat().st_size > 500_000
+    assert reader.execute("SELECT count(*) FROM events").fetchone() == seen
+    assert recorder.stats.fault == ""
+    reader.execute("COMMIT")
+    record(first=101, records=25)
+    assert log.stat().st_size < 300_000
+    reader.close()
+    report = recorder.close(WAIT_S)
+    assert (report.integrity, report.stats.spilled, report.stats.fault) == ("ok", 0, "")
+    with sqlite3.connect(tmp_path / "campaign.db") as connection:
+        names = [
+            row[0] for row in connection.execute("SELECT name FROM events WHERE kind='recorder' ORDER BY at_mono_s")
+        ]
+    connection.close()
+    assert names == ["log_large", "log_short"]
 
 
 def test_many_producers_lose_nothing(tmp_path: Path) -> None:

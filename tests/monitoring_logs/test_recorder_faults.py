@@ -1,9 +1,7 @@
-"""The recorder in a process of its own: killed, without disk space, with a disk that does not sync."""
+"""The recorder in a process of its own: killed, without disk space, without a lock. What its disk refuses: test_disk_faults."""
 
-import ctypes
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,9 +14,10 @@ import pytest
 
 from baseline_metrics.clock import FakeClock
 from monitoring_logs.reader import RunReader
-from monitoring_logs.recorder import Recorder, RecorderSettings
+from monitoring_logs.recorder import Recorder, RecorderError, RecorderSettings
 from monitoring_logs.records import EventRecord
 from monitoring_logs.run_files import RunFiles, files_of
+from tests.support.mounts import mounted_memory
 from tests.support.sample_records import START_MONO_S, event_at
 
 KILLS = 8
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.process
 
 
 def start_writer(
-    files: RunFiles, *, rounds: int, file_bytes_max: int = 0, ballast_bytes: int = 65_536, preload: str = ""
+    files: RunFiles, *, rounds: int, file_bytes_max: int = 0, ballast_bytes: int = 65_536
 ) -> subprocess.Popen[str]:
     """Start a recording process."""
     Path(files.record_directory).mkdir(parents=True, exist_ok=True)
@@ -41,7 +40,6 @@ def start_writer(
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
-        env={**os.environ, **({"LD_PRELOAD": preload} if preload else {})},
     )
 
 
@@ -108,15 +106,16 @@ def test_a_killed_run_goes_on_in_the_same_database(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system of 2 MiB."""
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    path = os.fsencode(directory)
-    if libc.mount(b"none", path, b"tmpfs", 0, b"size=2m") != 0:
-        pytest.skip(f"kernel: mounting is not permitted here: {os.strerror(ctypes.get_errno())}")
-    yield directory
-    subprocess.run(["umount", str(directory)], check=True, timeout=HANG_S)
+    """A file system of 2 MiB."""
+    with mounted_memory(tmp_path / "disk", "size=2m") as directory:
+        yield directory
+
+
+@pytest.fixture
+def disk_of_few_files(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room, but for twelve files and directories."""
+    with mounted_memory(tmp_path / "disk", "size=16m,nr_inodes=12") as directory:
+        yield directory
 
 
 def check_full_disk(output: str, run_dir: Path, *, fault: str) -> None:
@@ -153,6 +152,53 @@ def test_a_full_disk_keeps_every_acknowledged_record(tmp_path: Path, small_disk:
     check_full_disk(output, run_dir, fault="the ballast was released")
 
 
+def use_up_files(directory: Path) -> None:
+    """Make files until the file system has no room for another one."""
+    files = os.statvfs(directory).f_ffree
+    for number in range(files):
+        (directory / f"filler{number}").touch()
+    with pytest.raises(OSError, match="No space left"):
+        (directory / "one_more").touch()
+
+
+def test_a_disk_without_room_for_another_file_refuses_the_start(disk_of_few_files: Path) -> None:
+    """Bytes are free, but the database cannot be made: the message says what and where."""
+    files = files_of(str(disk_of_few_files / "run"))
+    Path(files.record_directory).mkdir(parents=True)
+    use_up_files(disk_of_few_files)
+    recorder = Recorder(files.database, spill_path=files.spill, clock=FakeClock(), ballast_bytes=65_536)
+    with pytest.raises(RecorderError, match=r"campaign\.db"):
+        recorder.start()
+    assert recorder.close(HANG_S).ended
+
+
+def test_running_out_of_files_in_the_night_costs_no_record(tmp_path: Path, disk_of_few_files: Path) -> None:
+    """The record's files are there already; what needs a new one, the spill file of a full queue, finds it elsewhere."""
+    run_dir = disk_of_few_files / "run"
+    files = files_of(str(run_dir))
+    Path(files.record_directory).mkdir(parents=True)
+    elsewhere = tmp_path / "spill.jsonl"
+    recorder = Recorder(
+        files.database,
+        spill_path=str(elsewhere),
+        clock=FakeClock(),
+        ballast_bytes=65_536,
+        settings=RecorderSettings(queue_records_max=4, batch_period_s=0.2),
+    )
+    recorder.start()
+    use_up_files(disk_of_few_files)
+    for number in range(40):
+        recorder.put(event_at(number, f"round {number}"))
+    assert recorder.flush(HANG_S)
+    report = recorder.close(HANG_S)
+    assert (report.integrity, report.stats.lost) == ("ok", 0)
+    assert report.stats.spilled > 0
+    *_, events, reader = read_rounds(run_dir)
+    assert events == list(range(40))
+    assert reader.record_holes() == ()
+    reader.close()
+
+
 def test_a_file_size_limit_is_survived_like_a_full_disk(tmp_path: Path) -> None:
     """Where nothing may be mounted: a write that fails in the middle of the database's files goes the same way."""
     files = files_of(str(tmp_path))
@@ -161,58 +207,17 @@ def test_a_file_size_limit_is_survived_like_a_full_disk(tmp_path: Path) -> None:
     check_full_disk(output, tmp_path, fault="the ballast was released")
 
 
-NO_SYNC = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <unistd.h>
-#include <stdio.h>
-#include <string.h>
-static int calls;
-static int refuse(int fd) {
-    char link[64], target[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, target, sizeof target - 1);
-    if (length < 0) return 0;
-    target[length] = 0;
-    return strstr(target, "campaign.db") != 0 && ++calls > 40;
-}
-int fsync(int fd) {
-    if (refuse(fd)) { errno = EIO; return -1; }
-    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
-}
-int fdatasync(int fd) {
-    if (refuse(fd)) { errno = EIO; return -1; }
-    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
-}
+HOLD_THE_LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
 """
 
 
-def test_a_disk_that_stops_syncing_is_left_alone(tmp_path: Path) -> None:
-    """From the 41st sync on, syncs of the database fail: the rest is spilled, and what was acknowledged is there, once."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler is not None, "a C compiler is needed to make a disk fail: apt-get install gcc"
-    source = tmp_path / "no_sync.c"
-    source.write_text(NO_SYNC, encoding="utf-8")
-    library = tmp_path / "no_sync.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True, timeout=HANG_S)
-    run_dir = tmp_path / "run"
-    files = files_of(str(run_dir))
-    writer = start_writer(files, rounds=2000, preload=str(library))
-    output, _ = writer.communicate(timeout=HANG_S)
-    *numbers, integrity, lost, fault = output.splitlines()
-    assert integrity == "integrity not verified: the disk failed to sync"
-    assert lost == "lost 0"
-    assert "SQLITE_IOERR_FSYNC" in fault
-    assert Path(files.database + "-wal").stat().st_size > 0
-    samples, seconds, events, reader = read_rounds(run_dir)
-    reader.close()
-    assert samples == seconds == events == list(range(int(numbers[-1]) + 1))
-    check_integrity(files.database)
-
-
 def test_a_foreign_lock_costs_no_record(tmp_path: Path) -> None:
-    """Somebody holds the database longer than we wait: the batch is spilled, later ones are committed, readers see all."""
+    """Another process holds the database longer than we wait: the batch is spilled, later ones are committed, readers see all."""
     files = files_of(str(tmp_path))
     Path(files.record_directory).mkdir()
     recorder = Recorder(
@@ -223,12 +228,14 @@ def test_a_foreign_lock_costs_no_record(tmp_path: Path) -> None:
         settings=RecorderSettings(busy_timeout_s=0.02),
     )
     recorder.start()
-    foreign = sqlite3.connect(files.database, isolation_level=None)
-    foreign.execute("BEGIN IMMEDIATE")
+    foreign = subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, files.database], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert foreign.stdout is not None
+    assert foreign.stdout.readline() == "locked\n"
     recorder.put(event_at(0, "round 0"))
     assert recorder.flush(HANG_S)
-    foreign.execute("ROLLBACK")
-    foreign.close()
+    foreign.communicate("release", timeout=HANG_S)
     recorder.put(event_at(1, "round 1"))
     report = recorder.close(HANG_S)
     assert "somebody else holds the database" in report.stats.fault
