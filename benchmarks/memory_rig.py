@@ -109,11 +109,12 @@ class Rig:
             output=directory / "guardian.log",
             clock=self._clock,
         )
+        # Before a worker is started: a guardian tries its kill path on whatever carries the mark.
+        self._await(lambda: any(isinstance(report, GuardianReady) for report in self._reports), "the guardian")
         self.worker: Member = spawn_member(1, engine=EngineName.MEMORY, pages=pages, logs=directory, marks=marks)
 
     def begin(self) -> None:
         """Bring the load up."""
-        self._await(lambda: any(isinstance(report, GuardianReady) for report in self._reports), "the guardian")
         ready = self._heard(WorkerReady)
         self.guardian.send(
             WatchWorker(
