@@ -14,6 +14,7 @@ import pytest
 from baseline_metrics.samples import Sample
 from campaign.status import Ended, PhaseStatus, Status
 from campaign.target_probe import USER_AGENT as PROBE
+from monitoring_logs.memory_records import NO_MEMORY_HELD, MemoryFacts
 from monitoring_logs.records import ErrorGroup, LoadFacts, LoadMinute, Outcome
 from stress_scenarios.histogram import Histogram
 from stress_scenarios.load_plan import ErrorClass
@@ -33,7 +34,7 @@ pytestmark = [pytest.mark.process, pytest.mark.campaign, pytest.mark.timeout(120
 
 NGINX_PHASES = (
     phase("few", seconds=2, connections=3, operations=7),
-    phase("more", seconds=2, connections=6, operations=4),
+    phase("more", seconds=2, connections=6, operations=4, memory="{size: 24MiB, rate: 48MiB/s}"),
 )
 
 
@@ -108,6 +109,20 @@ def test_what_was_requested_was_achieved(nginx_night: NginxNight) -> None:
         assert record.load.operations_started >= 0.98 * record.load.operations_requested
         assert record.load.hold_s_achieved == pytest.approx(record.load.hold_s_requested, abs=0.1)
     assert nginx_night.exit_code == 0, nginx_night.campaign.report()["verdict"]
+
+
+def test_a_phase_that_asks_for_memory_has_held_it(nginx_night: NginxNight) -> None:
+    """The other one held none; peak, integral and gate are in record and report, and everything was given back."""
+    without, held = (record.memory for record in nginx_night.campaign.phase_records())
+    assert without == NO_MEMORY_HELD
+    assert isinstance(held, MemoryFacts)
+    assert held.peak_bytes == held.size_bytes == 24 << 20
+    assert isinstance(held.release_s, Sample)
+    (gate,) = [gate for gate in nginx_night.campaign.report()["gates"] if gate["kind"] == "phase_memory_achieved"]
+    assert (gate["phase"], gate["passed"]) == (2, True)
+    with nginx_night.campaign.record() as reader:
+        seconds = reader.memory_seconds(nginx_night.campaign.phase_records()[1].segment)
+    assert [second.held_bytes for second in seconds] == [24 << 20, 24 << 20]
 
 
 def test_nginx_has_seen_every_connection_of_each_phase(nginx_night: NginxNight) -> None:

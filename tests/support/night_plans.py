@@ -42,6 +42,7 @@ def night_plan(
     workers: int = 1,
     engine: str = "httpx",
     memory_percent: float = 80.0,
+    memory_reserve: str = "512MiB",
 ) -> str:
     """A plan of seconds on a machine that others share: the CPU may be busy, health skips no phase, drift is no question."""
     return "\n".join(
@@ -61,7 +62,7 @@ def night_plan(
             f"cooldown: {cooldown}",
             f"ramp: {{percent: {ramp_percent:g}}}",
             f"workers: {workers}",
-            f"safety: {{cpu: 95, memory: {memory_percent:g}}}",
+            f"safety: {{cpu: 95, memory: {memory_percent:g}, memory_reserve: {memory_reserve}}}",
             "health: {minimum: 0}",
             "failures: {consecutive: 9}",
             "success: {drift: 1000}",

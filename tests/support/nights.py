@@ -324,13 +324,16 @@ class Night:
 
 
 @contextmanager
-def foreground(home: Home, plan: str, *options: str) -> Iterator[Night]:
-    """Launch a plan in the foreground, as the only child of a script; ends what is left of it."""
+def foreground(home: Home, plan: str, *options: str, enter: tuple[str, ...] = ()) -> Iterator[Night]:
+    """Launch a plan in the foreground, as the only child of a script; ends what is left of it.
+
+    enter: the words before the command that put it somewhere, say into a cgroup.
+    """
     before = home.run_names()
     out_path, err_path = home.path / "out.txt", home.path / "err.txt"
     with out_path.open("wb") as out, err_path.open("wb") as err:
         viewer = subprocess.Popen(
-            home.run_words(plan, "--progress", "plain", *options),
+            [*enter, *home.run_words(plan, "--progress", "plain", *options)],
             env=home.environment(),
             cwd=home.path,
             stdin=subprocess.DEVNULL,
