@@ -17,7 +17,7 @@ PERCENT_MAX = 90.0
 """Of the memory there is; beyond this nothing is left to guard the host with, whatever else is in use."""
 
 RATE_BYTES_MAX = 8 << 30
-"""A second; one core touches about 2 GiB a second, so what is faster is a slip of the unit."""
+"""A second; one core touches 0.5 GiB a second in a virtual machine and some more outside, so this is a slip of the unit."""
 
 _RATE = re.compile(r"(.+)/\s*s", re.IGNORECASE)
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")

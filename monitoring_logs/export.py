@@ -10,14 +10,16 @@ import io
 import math
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from baseline_metrics.samples import Gap, HostSample, Reading, Sample
-from monitoring_logs.reader import RunReader
-from monitoring_logs.records import GuardianEvent, LoadSecond, SegmentRecord
+from monitoring_logs.load_orders import NoMemoryLoad
+from monitoring_logs.memory_records import MemorySecond
+from monitoring_logs.reader import Missing, RunReader
+from monitoring_logs.records import GuardianEvent, LoadSecond, SegmentKind, SegmentRecord
 from stress_scenarios.histogram import Histogram, HistogramError
 
 TIMELINE_ROWS_MAX = 200_000
@@ -46,11 +48,15 @@ COLUMNS = (
     "operations_dropped",
     "operations_in_flight",
     "schedule_lag_s_p99",
+    "memory_due_bytes",
+    "memory_achieved_bytes",
 )
 
 NO_LOAD = ("",) * (COLUMNS.index("bytes_received") - COLUMNS.index("segment") + 1)
 
 NO_GENERATOR = ("", "", "")
+
+NO_MEMORY = ("", "")
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet read a text cell as a formula."""
@@ -99,6 +105,7 @@ class _Timeline:
         self.cut = 0
         self._segments: Mapping[int, SegmentRecord] = {record.segment: record for record in reader.segments()}
         self._load = _load_by_second(reader, tuple(self._segments))
+        self._memory = _memory_by_second(reader, self._segments.values())
         self._host = {math.floor(sample.at_mono_s): sample for sample in reader.host_samples_of(SENSORS)}
         self._moves: Sequence[GuardianEvent] = reader.guardian_events()
         self._move_times = [move.at_mono_s for move in self._moves]
@@ -116,8 +123,10 @@ class _Timeline:
             known: list[LoadSecond | HostSample] = [*loads, *([] if host is None else [host])]
             if known:  # people's time of a second without records goes on from the last one that has some
                 utc_offset_s = known[-1].at_utc_s - known[-1].at_mono_s
-            cells_of_loads = [(self._load_cells(load), self._generator_cells(load)) for load in loads]
-            for cells, generator_cells in cells_of_loads or [(NO_LOAD, NO_GENERATOR)]:
+            cells_of_loads = [
+                (self._load_cells(load), (*self._generator_cells(load), *self._memory_cells(load))) for load in loads
+            ]
+            for cells, more_cells in cells_of_loads or [(NO_LOAD, (*NO_GENERATOR, *NO_MEMORY))]:
                 self.written += 1
                 yield (
                     _utc(instant + utc_offset_s),
@@ -125,7 +134,7 @@ class _Timeline:
                     *cells,
                     *_host_cells(host),
                     _number(self._share(instant)),
-                    *generator_cells,
+                    *more_cells,
                 )
 
     def _load_cells(self, load: LoadSecond) -> tuple[str | int, ...]:
@@ -153,6 +162,11 @@ class _Timeline:
         (lag_p99,) = self._quantiles(load.schedule_lag, 0.99)
         return load.operations_dropped, _number(load.in_flight_s), lag_p99
 
+    def _memory_cells(self, load: LoadSecond) -> tuple[str | int, ...]:
+        """Empty in a segment that holds no memory."""
+        held = self._memory.get((load.segment, load.second))
+        return NO_MEMORY if held is None else (held.due_bytes, held.achieved_bytes)
+
     def _response(self, load: LoadSecond) -> tuple[str, str]:
         p50, p99 = self._quantiles(load.response_succeeded, 0.5, 0.99)
         return p50, p99
@@ -178,6 +192,19 @@ def _load_by_second(reader: RunReader, segments: Sequence[int]) -> dict[int, lis
         for second in reader.load_seconds(segment):
             found.setdefault(math.floor(second.at_mono_s), []).append(second)
     return found
+
+
+def _memory_by_second(reader: RunReader, segments: Iterable[SegmentRecord]) -> dict[tuple[int, int], MemorySecond]:
+    """Memory load by segment and second; only a night that was to hold some is asked, older ones have no such table."""
+    order = reader.order()
+    if isinstance(order, Missing) or all(isinstance(phase.memory, NoMemoryLoad) for phase in order.phases):
+        return {}
+    return {
+        (second.segment, second.second): second
+        for segment in segments
+        if segment.kind is SegmentKind.PHASE
+        for second in reader.memory_seconds(segment.segment)
+    }
 
 
 def _host_cells(host: HostSample | None) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 import csv
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from baseline_metrics.samples import HostSample, NamedReading, Sample
 from monitoring_logs.export import COLUMNS, guarded, write_timeline
+from monitoring_logs.load_orders import MemoryLoad
+from monitoring_logs.memory_records import MemorySecond
 from monitoring_logs.reader import RunReader
 from monitoring_logs.records import GuardianEvent, SegmentKind
 from monitoring_logs.rows import Record, rows_of
@@ -20,6 +23,7 @@ from tests.support.sample_records import (
     START_UTC_S,
     host_sample_at,
     load_second_at,
+    night_order,
     segment_record,
 )
 
@@ -46,6 +50,35 @@ def histogram_of(*seconds: float) -> str:
     for value in seconds:
         histogram.record_s(value)
     return histogram.encode()
+
+
+def test_a_night_that_holds_memory_has_it_beside_its_load(tmp_path: Path) -> None:
+    """Asked and achieved bytes of the second; empty where none is held, and in a night that holds none at all."""
+    order = night_order()
+    (phase,) = order.phases
+    holding = replace(phase, memory=MemoryLoad(size_bytes=100, rise_bytes_per_s=100.0))
+    held = MemorySecond(
+        segment=1,
+        second=1,
+        at_mono_s=START_MONO_S + 1,
+        at_utc_s=START_UTC_S + 1,
+        share=0.5,
+        due_bytes=100,
+        held_bytes=50,
+        resident_bytes=66,
+        achieved_bytes=49,
+    )
+    seconds = (segment_record(1), load_second_at(0), load_second_at(1), held)
+    for name, phases, cells in (
+        ("holding", (holding,), [("", ""), ("100", "49")]),
+        ("plain", (phase,), [("", ""), ("", "")]),
+    ):
+        directory = tmp_path / name
+        directory.mkdir()
+        reader = run_with(directory, replace(order, phases=phases), *seconds)
+        write_timeline(reader, str(directory / "timeline.csv.gz"))
+        rows = table(directory / "timeline.csv.gz")
+        assert [(row["memory_due_bytes"], row["memory_achieved_bytes"]) for row in rows] == cells
 
 
 def test_each_second_has_a_row_with_what_is_known_of_it(tmp_path: Path) -> None:
