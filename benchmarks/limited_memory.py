@@ -38,6 +38,7 @@ class LimitedMemory:
     """One cgroup. A context manager: at its end whatever is left inside is killed and it is gone."""
 
     def __init__(self, name: str, *, limit_bytes: int) -> None:
+        self._limit = limit_bytes
         self._path = ROOT / f"{name}-{os.getpid()}"
         try:
             self._path.mkdir()
@@ -79,9 +80,13 @@ class LimitedMemory:
             return tuple(int(word) for word in (self._path / "cgroup.procs").read_text().split())
         return ()
 
-    def used_bytes(self) -> int:
-        """Charged now, page cache included."""
-        return self._number("memory.usage_in_bytes")
+    def available_bytes(self) -> int:
+        """What can still be had: page cache that is clean counts, as the kernel takes it back before it kills anybody."""
+        lines = (self._path / "memory.stat").read_text().splitlines()
+        stat = {name: int(value) for name, _, value in (line.partition(" ") for line in lines)}
+        cache = stat["total_inactive_file"] + stat["total_active_file"]
+        dirty = stat["total_dirty"] + stat["total_writeback"]
+        return self._limit - self._number("memory.usage_in_bytes") + max(0, cache - dirty)
 
     def counts(self) -> MemoryCounts:
         """What happened inside so far."""
