@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from baseline_metrics.cgroup_files import CgroupFiles, CpuRoom, MemoryRoom, NoLimit
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -64,7 +65,10 @@ class MarkedProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryReadings:
-    """Bytes of the whole host; available is the kernel's estimate of what can be had without swapping."""
+    """What this process may use of the host, bytes: of the host and every control group around us the least.
+
+    available is the kernel's estimate of what can be had without swapping.
+    """
 
     total_bytes: Reading
     available_bytes: Reading
@@ -102,6 +106,7 @@ class HostFiles:
         self._buffer = bytearray(_KERNEL_FILE_BYTES)
         self._meminfo = _open_kept(f"{root}/proc/meminfo")
         self._stat = _open_kept(f"{root}/proc/stat")
+        self._cgroups = CgroupFiles(root=root)
 
     def __enter__(self) -> Self:
         return self
@@ -116,16 +121,23 @@ class HostFiles:
         for kept in (self._meminfo, self._stat):
             if isinstance(kept, int):
                 os.close(kept)
+        self._cgroups.close()
 
     def memory(self) -> MemoryReadings:
-        """MemTotal and MemAvailable."""
+        """MemTotal and MemAvailable, or less where a control group's limit is tighter."""
         content = self._read(self._meminfo)
         if isinstance(content, Gap):
             return MemoryReadings(total_bytes=content, available_bytes=content)
-        return MemoryReadings(
-            total_bytes=_meminfo_bytes(content, b"MemTotal:"),
-            available_bytes=_meminfo_bytes(content, b"MemAvailable:"),
-        )
+        total, available = _meminfo_bytes(content, b"MemTotal:"), _meminfo_bytes(content, b"MemAvailable:")
+        match self._cgroups.memory():
+            case NoLimit():
+                return MemoryReadings(total_bytes=total, available_bytes=available)
+            case MemoryRoom(limit_bytes=limit, available_bytes=room):
+                return MemoryReadings(total_bytes=least(total, limit), available_bytes=least(available, room))
+
+    def cpu_rooms(self) -> tuple[CpuRoom, ...]:
+        """Every control group around us that has a CPU quota."""
+        return self._cgroups.cpu()
 
     def cpu(self) -> CpuTicks | Gap:
         """Busy and total ticks; a percentage needs the difference of two of them."""
@@ -149,6 +161,19 @@ class HostFiles:
         except OSError as error:
             return Gap(reason=GapReason.FAILED, detail=str(error))
         return bytes(self._buffer[:length])
+
+
+def least(one: Reading, other: Reading) -> Reading:
+    """The smaller of two readings; unknown as soon as one of them is."""
+    if isinstance(one, Gap):
+        return one
+    return other if isinstance(other, Gap) or other.value < one.value else one
+
+
+def usable_cores(host: HostFiles) -> int:
+    """CPUs that this process may keep busy: those it may run on, or fewer where a control group has a quota; at least 1."""
+    allowed = float(len(os.sched_getaffinity(0)))
+    return max(1, int(min([allowed, *(room.cores for room in host.cpu_rooms())])))
 
 
 def boot_id(*, root: str = "/") -> str:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 import psutil
 
+from baseline_metrics.cgroup_files import CgroupFiles, MemoryRoom
+from baseline_metrics.samples import Gap, Sample
+
 PRESSURE_DIRECTORY = "/proc/pressure"
 _PRESSURE_FILE_BYTES = 4096
 """Two lines of at most a hundred bytes each; the bound is for whatever else may be mounted there."""
@@ -98,7 +101,10 @@ class HostSource(Protocol):
 
 
 class PsutilSource:
-    """The real host, through psutil; pressure stall files directly."""
+    """The real host, through psutil; pressure stall files and control groups' limits directly."""
+
+    def __init__(self) -> None:
+        self._cgroups = CgroupFiles()
 
     def all_cores(self) -> CoreTimes:
         """All cores together."""
@@ -113,9 +119,17 @@ class PsutilSource:
         return psutil.getloadavg()[0]
 
     def memory(self) -> Space:
-        """Physical memory."""
+        """Physical memory that this process may use: the host's, or less where a control group has a limit."""
         found = psutil.virtual_memory()
-        return Space(total_bytes=found.total, used_bytes=found.total - found.available, available_bytes=found.available)
+        total, available = found.total, found.available
+        match self._cgroups.memory():  # psutil shows the host, also inside a container
+            case MemoryRoom(limit_bytes=Sample(value=limit), available_bytes=Sample(value=room)):
+                total, available = min(total, int(limit)), min(available, int(room))
+            case MemoryRoom(available_bytes=Gap(detail=detail)):
+                raise OSError(detail)
+            case _:
+                pass
+        return Space(total_bytes=total, used_bytes=total - available, available_bytes=available)
 
     def swap(self) -> Space:
         """Swap."""

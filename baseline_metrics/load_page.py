@@ -10,6 +10,7 @@ Layout, little endian, 8 bytes a word:
     7 operations_dropped (intended starts given up because they could not be made in time)
     8 + 4 * operation: started, succeeded, failed, bytes_received     (at most OPERATIONS_MAX operations)
     264 memory load, bytes: asked for now, held, resident, achieved, peak; byte-seconds (doubles): asked, achieved
+    271 whether the worker has load to make: 1 from its Go until it has drained, 0 while a person has paused it
 """
 
 import mmap
@@ -22,7 +23,8 @@ OPERATIONS_MAX = 64
 
 MAGIC = 0x3152_4441_5942_4B44
 _MEMORY_WORD = 8 + 4 * OPERATIONS_MAX
-_WORDS = _MEMORY_WORD + 7
+_WANTED_WORD = _MEMORY_WORD + 7
+_WORDS = _WANTED_WORD + 1
 PAGE_BYTES = _WORDS * 8
 LEASE_S = 0.8
 LEASE_RENEWAL_S = 0.1
@@ -134,6 +136,11 @@ class LoadPage:
         return self._words[6]
 
     @property
+    def wants_load(self) -> bool:
+        """Whether the worker has load to make, permitted or not; an idle one, and a paused one, has none."""
+        return self._words[_WANTED_WORD] != 0
+
+    @property
     def operations_dropped(self) -> int:
         """Operations whose intended start has passed and that were given up."""
         return self._words[7]
@@ -180,6 +187,10 @@ class LoadPage:
         """
         assert 0 <= index < OPERATIONS_MAX
         return self._words, 8 + 4 * index
+
+    def want_load(self, *, wanted: bool) -> None:
+        """Say whether there is load to make, permitted or not."""
+        self._words[_WANTED_WORD] = int(wanted)
 
     def beat(
         self, *, heartbeat_mono_ns: int, connections_open: int, connections_opened: int, operations_due: int

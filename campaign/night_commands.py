@@ -201,7 +201,6 @@ class NightCommands:
             phase = parts.order.night.phases[command.phase]
             multiplier, name = phase.threshold_multiplier, phase.name
         self.limits = limits_of(parts.order.safety, multiplier=multiplier)
-        self.tell_guardian(guard.EnterPhase(phase=name, limits=self.limits))
         segment = parts.books.prepare_load(command)
         kind = SegmentKind(command.kind.value)
         load = segment_load(
@@ -222,6 +221,8 @@ class NightCommands:
             ramp_s=command.ramp_s,
             hold_s=command.hold_s,
         )
+        rise = memory.rise_bytes_per_s if memory is not None else 0.0
+        self.tell_guardian(guard.EnterPhase(phase=name, limits=self.limits, memory_ramp_bytes_per_s=rise))
         parts.crew.prepare(load, memory)
 
     def _start_load(self, start_mono_s: float) -> None:

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfoNotFoundError
 import platformdirs
 from pydantic import ValidationError
 
+from baseline_metrics.host_files import HostFiles, usable_cores
+from baseline_metrics.samples import Gap
 from baseline_metrics.units import format_bytes
 from baseline_metrics.zones import zone_named
 from campaign.defaults import HostSize, PlanValue, campaign_defaults, default_layer, derived_defaults
@@ -202,9 +204,11 @@ def unset_references(plan: Plan, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def this_host() -> HostSize:
-    """The size of the machine that this process runs on."""
-    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return HostSize(cpu_count=os.cpu_count() or 1, memory_bytes=memory_bytes)
+    """The size of what this process may use of its machine: a container's limits count, not what its host has."""
+    with HostFiles() as files:
+        total, cores = files.memory().total_bytes, usable_cores(files)
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if isinstance(total, Gap) else total.value
+    return HostSize(cpu_count=cores, memory_bytes=int(memory_bytes))
 
 
 def local_zone() -> str:

@@ -90,10 +90,12 @@ class Guardian:
         self._clock = clock
         now = clock.mono_s()
         self._limits: Limits = order.limits
+        self._limits_since_mono_s = now
         self._workers = WatchedWorkers()
         self._watch = StopWatch(stop_paths=order.stop_paths, permit_path=order.permit_path)
         self._window = ReadingWindow(began_mono_s=now)
         self._senses = GuardianSenses(window=self._window, disk_paths=order.disk_paths, roots=self._own_pids, host=host)
+        self._senses.expect(order.limits, memory_ramp_bytes_per_s=0.0)
         self._ladder = LadderState(rung=Rung.CLEAR, moved_mono_s=now, return_offered=False)
         self._drill = DrillWatch()
         self._refusal = ""  # why no worker is watched any more; empty while they are
@@ -208,8 +210,10 @@ class Guardian:
                 self._watch_worker(order, now)
             case ForgetWorker(worker=worker):
                 self._workers.forget(worker)
-            case EnterPhase(limits=limits):
+            case EnterPhase(limits=limits, memory_ramp_bytes_per_s=ramp):
+                self._limits_since_mono_s = self._limits_since_mono_s if limits == self._limits else now
                 self._limits = limits
+                self._senses.expect(limits, memory_ramp_bytes_per_s=ramp)
             case AskReturn():
                 is_clear = clear(self._limits, self._window, now) and not self._refusal
                 self._ladder, move = give_back(self._ladder, is_clear=is_clear, now_mono_s=now)
@@ -302,9 +306,11 @@ class Guardian:
                 self._move(answer, now_mono_s)
 
     def _climb(self, now_mono_s: float) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
-        violations = judge(self._limits, self._window, now_mono_s)
+        violations = judge(self._limits, self._window, now_mono_s, since_mono_s=self._limits_since_mono_s)
         is_clear = clear(self._limits, self._window, now_mono_s)
-        has_load = any(not one.drill and not one.handle.is_gone() for one in self._workers.all())
+        has_load = any(
+            one.page.wants_load and not one.drill and not one.handle.is_gone() for one in self._workers.all()
+        )
         return climb(self._ladder, violations, is_clear=is_clear, has_load=has_load, now_mono_s=now_mono_s)
 
     def _move(self, move: LadderMove, now_mono_s: float) -> None:

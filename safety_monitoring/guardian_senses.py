@@ -1,11 +1,14 @@
 """What the guardian reads of the host and of our own processes, and when.
 
-Memory every 250 ms (100 ms when it is getting short), everything else every second: that is as fast as each can hurt.
+Memory every 100 ms to every second, by what is left of it (see look_period), everything else every second: that is as
+fast as each can hurt.
 CPU is a difference of two readings. All readings go into one window, from which alone is judged. The guardian uses it.
 """
 
+import os
 from collections.abc import Callable, Sequence
 
+from baseline_metrics.cgroup_files import NO_LIMIT, CpuRoom, NoLimit
 from baseline_metrics.host_files import (
     CpuTicks,
     DiskReadings,
@@ -17,16 +20,15 @@ from baseline_metrics.host_files import (
 )
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from safety_monitoring.judge import ReadingWindow, ResourceReading
-from safety_monitoring.limits import Resource
+from safety_monitoring.limits import Limit, Limits, Resource
+from safety_monitoring.look_period import memory_period_s
 
-MEMORY_PERIOD_S = 0.25
-MEMORY_PERIOD_S_SHORT = 0.1
-"""Below SHORT_PERCENT of memory left: a fast allocator fills a gigabyte in the long period."""
-
-SHORT_PERCENT = 15.0
 SLOW_PERIOD_S = 1.0
 CPU_SPAN_S_MIN = 0.2
 """Two CPU readings closer than 20 clock ticks say nothing."""
+
+_CORES = float(os.cpu_count() or 1)
+_US_PER_S = 1_000_000
 
 _NOT_APPLICABLE = Gap(reason=GapReason.ABSENT, detail="this resource has no free bytes")
 _FIRST = Gap(reason=GapReason.FIRST_READING, detail="a rate needs two readings")
@@ -49,11 +51,23 @@ class GuardianSenses:
         self._roots = roots
         self._host = host
         self._root = root
+        self._memory_limit: Limit | NoLimit = NO_LIMIT
+        self._ramp_bytes_per_s = 0.0
         self._memory_due_mono_s = 0.0
+        self._memory_at_mono_s = 0.0
+        self._memory = MemoryReadings(total_bytes=_FIRST, available_bytes=_FIRST)
         self._slow_due_mono_s = 0.0
         self._cpu_before: CpuTicks | Gap = _FIRST
+        self._rooms_before: tuple[CpuRoom, ...] = ()
         self._cpu_at_mono_s = 0.0
         self._tree_before: dict[tuple[int, int], int] = {}
+
+    def expect(self, limits: Limits, *, memory_ramp_bytes_per_s: float) -> None:
+        """From now on these limits hold, and our own load takes memory this fast: look at it as often as that needs."""
+        memory = (limit for limit in limits.limits if limit.resource is Resource.MEMORY)
+        self._memory_limit = next(memory, NO_LIMIT)
+        self._ramp_bytes_per_s = memory_ramp_bytes_per_s
+        self._memory_due_mono_s = min(self._memory_due_mono_s, self._memory_at_mono_s + self._memory_period_s())
 
     def read_due(self, now_mono_s: float) -> bool:
         """Read what is due; whether anything was."""
@@ -81,15 +95,23 @@ class GuardianSenses:
         memory = self._host.memory()
         percent = _memory_percent(memory)
         self._add(Resource.MEMORY, now_mono_s, percent, memory.available_bytes)
-        is_short = not isinstance(percent, Sample) or percent.value > 100.0 - SHORT_PERCENT
-        self._memory_due_mono_s = now_mono_s + (MEMORY_PERIOD_S_SHORT if is_short else MEMORY_PERIOD_S)
+        self._memory, self._memory_at_mono_s = memory, now_mono_s
+        self._memory_due_mono_s = now_mono_s + self._memory_period_s()
+
+    def _memory_period_s(self) -> float:
+        headroom = _headroom_bytes(self._memory, self._memory_limit)
+        return memory_period_s(headroom, ramp_bytes_per_s=self._ramp_bytes_per_s)
 
     def _read_slow(self, now_mono_s: float) -> None:
-        self._cpu_at_mono_s = now_mono_s
+        span_s, self._cpu_at_mono_s = now_mono_s - self._cpu_at_mono_s, now_mono_s
         self._slow_due_mono_s = now_mono_s + SLOW_PERIOD_S
         cpu = self._host.cpu()
         tree = process_tree(self._roots(), root=self._root)
-        self._add(Resource.CPU, now_mono_s, _cpu_percent(self._cpu_before, cpu), _NOT_APPLICABLE)
+        rooms, rooms_before = self._host.cpu_rooms(), self._rooms_before
+        quotas = tuple(_quota_percent(before, room, span_s) for before, room in zip(rooms_before, rooms, strict=False))
+        used = _worst((_cpu_percent(self._cpu_before, cpu), *quotas), max)
+        self._add(Resource.CPU, now_mono_s, used, _NOT_APPLICABLE)
+        self._rooms_before = rooms
         own_cpu = self._own_cpu_percent(cpu, tree)
         self._add(Resource.OWN_CPU, now_mono_s, own_cpu, _NOT_APPLICABLE)
         own_memory = _share(sum(stat.rss_bytes for stat in tree), self._host.memory().total_bytes)
@@ -106,7 +128,8 @@ class GuardianSenses:
             return cpu
         # A process that is new since the last reading brings all its ticks; one that ended takes its last ones along.
         own = sum(stat.cpu_ticks - self._tree_before.get((stat.pid, stat.start_ticks), 0) for stat in tree)
-        return _tick_percent(own, cpu.total - self._cpu_before.total)
+        cores = min((room.cores for room in self._rooms_before), default=_CORES)
+        return _tick_percent(own, round((cpu.total - self._cpu_before.total) * min(1.0, cores / _CORES)))
 
     def _add(self, resource: Resource, now_mono_s: float, percent: Reading, free_bytes: Reading) -> None:
         reading = ResourceReading(at_mono_s=now_mono_s, percent=percent, free_bytes=free_bytes)
@@ -137,6 +160,19 @@ def _worst(readings: Sequence[Reading], choose: Callable[[list[float]], float]) 
     return Sample(value=choose(values))
 
 
+def _headroom_bytes(memory: MemoryReadings, limit: Limit | NoLimit) -> Reading:
+    """What may still be taken before the limit is reached, by its percentage or its reserve, whichever comes first."""
+    match memory.total_bytes, memory.available_bytes, limit:
+        case Gap() as gap, _, _:
+            return gap
+        case _, Gap() as gap, _:
+            return gap
+        case Sample(value=total), Sample(value=available), Limit(percent_max=percent, free_bytes_min=reserve):
+            return Sample(value=available - max(float(reserve), total * (1.0 - percent / 100.0)))
+        case _:
+            return memory.available_bytes
+
+
 def _memory_percent(memory: MemoryReadings) -> Reading:
     match memory.total_bytes, memory.available_bytes:
         case Sample(value=total), Sample(value=available) if total > 0:
@@ -155,6 +191,15 @@ def _cpu_percent(before: CpuTicks | Gap, after: CpuTicks | Gap) -> Reading:
     if isinstance(after, Gap):
         return after
     return _tick_percent(after.busy - before.busy, after.total - before.total)
+
+
+def _quota_percent(before: CpuRoom, after: CpuRoom, span_s: float) -> Reading:
+    """How much of a control group's quota was used: at 100 % the kernel lets us wait, whatever the host has free."""
+    if isinstance(before.used_us, Gap):
+        return before.used_us
+    if isinstance(after.used_us, Gap):
+        return after.used_us
+    return _tick_percent(round(after.used_us.value - before.used_us.value), round(after.cores * span_s * _US_PER_S))
 
 
 def _tick_percent(part: int, total: int) -> Reading:

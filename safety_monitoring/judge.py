@@ -93,13 +93,19 @@ class ReadingWindow:
         return kept[-1] if kept else _NEVER_READ
 
 
-def judge(limits: Limits, window: ReadingWindow, now_mono_s: float) -> tuple[Violation, ...]:
-    """All sustained violations, one or two per limit (percentage and reserve), in the order of the limits."""
+def judge(
+    limits: Limits, window: ReadingWindow, now_mono_s: float, *, since_mono_s: float = 0.0
+) -> tuple[Violation, ...]:
+    """All sustained violations, one or two per limit (percentage and reserve), in the order of the limits.
+
+    since_mono_s: from when on the limits are in force; nothing that was read before can violate them.
+    """
     violations: list[Violation] = []
     for limit in limits.limits:
         readings = window.newest_first(limit.resource)
-        violations.extend(_sustained(limit, ViolationKind.RESERVE, readings))
-        violations.extend(_sustained(limit, ViolationKind.PERCENT, readings))
+        judged = tuple(reading for reading in readings if reading.at_mono_s >= since_mono_s)
+        violations.extend(_sustained(limit, ViolationKind.RESERVE, judged))
+        violations.extend(_sustained(limit, ViolationKind.PERCENT, judged))
         violations.extend(_unread(limit, limits.unknown_s_max, window, readings, now_mono_s))
     return tuple(violations)
 

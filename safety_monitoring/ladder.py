@@ -79,7 +79,7 @@ def climb(
 ) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
     """One look at the judgement: the next state, and what is to be done. Never returns a lower rung.
 
-    has_load: a load process runs. Without one PAUSE is the top, unless a load was stopped already: readings that stay
+    has_load: a load process has load to make, permitted or not. Without one PAUSE is the top, unless a load was stopped already: readings that stay
     over after that end the campaign.
     """
     if violations:

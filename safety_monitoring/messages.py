@@ -86,10 +86,14 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnterPhase:
-    """From now on these limits hold. A rung of STOP_PHASE or below is cleared only by the guardian's own readings."""
+    """From now on these limits hold. A rung of STOP_PHASE or below is cleared only by the guardian's own readings.
+
+    memory_ramp_bytes_per_s: how fast the phase's own load takes memory; the guardian looks the more often.
+    """
 
     phase: str
     limits: Limits
+    memory_ramp_bytes_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,11 @@ class HoldTime:
             self._ends_mono_s += held_s
             self._arm(self._ends_mono_s - now_mono_s)
 
+    @property
+    def stands(self) -> bool:
+        """Whether the segment is held now."""
+        return self._since_mono_s < math.inf
+
     def is_over(self, now_mono_s: float) -> bool:
         """Whether it was held for too long."""
         return now_mono_s - self._since_mono_s > self._left_s

@@ -255,6 +255,7 @@ class OrderService:
         due = self._due_before
         if isinstance(self._state, Running):
             due += self._state.run.operations_due()
+        self._page.want_load(wanted=isinstance(self._state, Running) and not self._hold_time.stands)
         self._page.beat(
             heartbeat_mono_ns=int(now_mono_s * 1e9),
             connections_open=self._engine.connections.open,

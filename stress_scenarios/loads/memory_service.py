@@ -123,6 +123,7 @@ class MemoryService:
             self._carry_out(order)
         if isinstance(self._state, Running):
             self._turn_load(self._state)
+        self._page.want_load(wanted=isinstance(self._state, Running) and not self._state.hold_time.stands)
         self._page.beat(
             heartbeat_mono_ns=int(self._now_s() * _NS_PER_S), connections_open=0, connections_opened=0, operations_due=0
         )

@@ -67,6 +67,9 @@ def test_two_mappings_of_a_page_see_each_other(path: str) -> None:
     assert guardian.operation(0) == OperationCounts(started=2, succeeded=1, failed=1, bytes_received=107)
     assert guardian.operation(1) == OperationCounts(started=0, succeeded=0, failed=0, bytes_received=0)
     assert guardian.heartbeat_mono_ns == 9
+    for wanted in (False, True, False):
+        worker.want_load(wanted=wanted)
+        assert guardian.wants_load is wanted
     assert guardian.operations_dropped == 6
     assert (guardian.connections_open, guardian.connections_opened, guardian.operations_due) == (1, 2, 3)
     worker.close()

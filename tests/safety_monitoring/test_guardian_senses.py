@@ -1,15 +1,18 @@
 """The guardian's eyes on a made-up host."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from baseline_metrics.host_files import DiskReadings, HostFiles
 from baseline_metrics.samples import Gap, GapReason, Sample
-from safety_monitoring.guardian_senses import MEMORY_PERIOD_S, MEMORY_PERIOD_S_SHORT, GuardianSenses, fullest_disk
+from safety_monitoring.guardian_senses import GuardianSenses, fullest_disk
 from safety_monitoring.judge import ReadingWindow
-from safety_monitoring.limits import Resource
+from safety_monitoring.limits import Limit, Limits, Resource
+from safety_monitoring.look_period import FILL_BYTES_PER_S, PERIOD_S_MAX, PERIOD_S_MIN, memory_period_s
 
+CORES = os.cpu_count() or 1
 UNKNOWN = Gap(reason=GapReason.FAILED, detail="no answer")
 
 
@@ -93,15 +96,67 @@ def test_memory_is_what_is_not_available(host: MadeUpHost) -> None:
     assert own.value == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(("available", "period"), [(200, MEMORY_PERIOD_S), (140, MEMORY_PERIOD_S_SHORT)])
-def test_short_memory_is_read_more_often(host: MadeUpHost, available: int, period: float) -> None:
-    """With less than 15 % left the period is shorter."""
+MEMORY_LIMIT = Limit(
+    resource=Resource.MEMORY,
+    percent_max=80.0,
+    free_bytes_min=1 << 30,
+    hold_s=2.0,
+    clear_margin_percent=5.0,
+    clear_hold_s=10.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("available_gib", "ramp", "period"),
+    [
+        (100, 0.0, PERIOD_S_MAX),  # 80 GiB until 80 % are used
+        (24, 0.0, 0.5),  # 4 GiB
+        (24, 4 * FILL_BYTES_PER_S, PERIOD_S_MIN),
+        (20, 0.0, PERIOD_S_MIN),  # none
+        (5, 0.0, PERIOD_S_MIN),
+    ],
+)
+def test_short_memory_is_read_more_often(host: MadeUpHost, available_gib: int, ramp: float, period: float) -> None:
+    """By what is left until the limit is reached, of 100 GiB, and by how fast our own load takes it."""
     window = ReadingWindow(began_mono_s=0.0)
     senses = senses_of(host, window)
-    host.memory(available=available)
+    host.write("meminfo", f"MemTotal: {100 << 20} kB\nMemAvailable: {available_gib << 20} kB\n")
+    senses.expect(Limits(limits=(MEMORY_LIMIT,), unknown_s_max=30.0), memory_ramp_bytes_per_s=ramp)
     senses.read_due(1.0)
     assert not senses.read_due(1.0 + period - 0.01)
-    assert senses.read_due(1.0 + period)
+    assert senses.read_due(1.0 + period + 1e-6)
+
+
+def test_without_a_limit_what_is_available_counts(host: MadeUpHost) -> None:
+    """And memory that cannot be read is looked at as often as memory that is gone."""
+    assert memory_period_s(Sample(value=float(FILL_BYTES_PER_S)), ramp_bytes_per_s=0.0) == 0.5
+    assert memory_period_s(UNKNOWN, ramp_bytes_per_s=0.0) == PERIOD_S_MIN
+    senses = senses_of(host, ReadingWindow(began_mono_s=0.0))
+    host.write("meminfo", f"MemTotal: {100 << 20} kB\nMemAvailable: {4 << 20} kB\n")
+    senses.read_due(1.0)
+    assert not senses.read_due(1.49)
+    assert senses.read_due(1.5)
+
+
+def test_a_quota_that_is_used_up_is_a_busy_cpu(host: MadeUpHost) -> None:
+    """A container with half a core: the host is idle, and the kernel lets us wait all the same. Our own share is of that."""
+    host.write("self/cgroup", "0::/job\n")
+    host.write("self/mountinfo", "31 23 0:28 / /cgroup rw shared:9 - cgroup2 cgroup2 rw\n")
+    group = host.root / "cgroup/job"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("50000 100000\n")
+    (group / "cpu.stat").write_text("usage_usec 0\n")
+    senses = senses_of(host, ReadingWindow(began_mono_s=0.0))
+    senses.read_due(1.0)
+    ticks = 100 * CORES
+    host.cpu(busy=ticks // 10, idle=ticks - ticks // 10)
+    host.process(10, parent=1, ticks=30, pages=0)
+    (group / "cpu.stat").write_text("usage_usec 450000\n")
+    senses.read_due(2.0)
+    assert senses.percent(Resource.CPU) == Sample(value=90.0)
+    own = senses.percent(Resource.OWN_CPU)
+    assert isinstance(own, Sample)
+    assert own.value == pytest.approx(60.0)
 
 
 def test_reading_again_does_not_spoil_the_cpu(host: MadeUpHost) -> None:

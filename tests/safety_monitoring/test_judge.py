@@ -192,3 +192,10 @@ def test_losing_readings_never_adds_a_violation(percents: list[float | Gap], mis
 
     if over(list(thinned)):
         assert over(list(filled))
+
+
+@pytest.mark.parametrize(("since_s", "violated"), [(4.999, True), (5.0, True), (5.001, False)])
+def test_what_was_read_before_a_limit_was_in_force_does_not_violate_it(since_s: float, *, violated: bool) -> None:
+    """A phase with tighter limits than the one before it gets their whole hold time."""
+    found = judge(limits(), window(*seconds(90.0, 0, 15)), BEGAN + 15.0, since_mono_s=BEGAN + since_s)
+    assert bool(found) is violated

@@ -408,7 +408,8 @@ def test_the_last_rung_is_final(rig: Rig) -> None:
 
 
 def test_a_host_that_is_full_without_load_is_not_a_reason_to_stop(rig: Rig) -> None:
-    """During an idle baseline or a rest the guardian pauses at most, and a worker of a drill is no load."""
+    """During an idle baseline or a rest the guardian pauses at most; workers that idle, or of a drill, are no load."""
+    rig.worker("--idle")
     worker = rig.worker(drill=True)
     rig.send(EnterPhase(phase="full", limits=_disk_limit(0.0001)))
     assert rig.expect(LadderMoved).rung is Rung.EASE

@@ -32,6 +32,7 @@ def main() -> None:
         was_granted = was_granted or page.lease_until_mono_ns > 0
         if was_granted and now_mono_ns > page.lease_until_mono_ns and "--deaf" not in sys.argv:
             os._exit(75)
+        page.want_load(wanted="--idle" not in sys.argv)
         if page.share > 0:
             page.beat(heartbeat_mono_ns=now_mono_ns, connections_open=1, connections_opened=1, operations_due=0)
             while time.monotonic_ns() < now_mono_ns + BURN_S * 1e9:
