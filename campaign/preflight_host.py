@@ -38,13 +38,17 @@ LOGS_BYTES = 64 << 20
 """Component logs are rotated and capped; journals and reports take the rest."""
 
 MEMORY_COMFORTABLE_BYTES = 4 * 10**9
-WORKER_BYTES = 120 << 20
+WORKER_BYTES = MappingProxyType({"httpx": 120 << 20, "wire": 64 << 20})
+"""Of a load process without its connections. Of wire: measured at 32 MiB, and scenarios bring modules of their own."""
+
 CONNECTION_BYTES = MappingProxyType({"httpx": 512 << 10, "wire": 32 << 10})
 """Of httpx: a client with its buffers, measured at about 300 KiB. Of wire: a protocol with its buffers and what the kernel
 keeps for a socket, measured at about 20 KiB."""
 
-CONTROL_BYTES = 300 << 20
-"""Supervisor, guardian and reporter together."""
+CONTROL_BYTES = 160 << 20
+CONTROL_BYTES_PER_HOUR = 18 << 20
+"""Supervisor, guardian and reporter together: measured at 145 MiB in a night of a minute. The reporter reads a whole record, so
+300 MiB are kept ready for one of eight hours."""
 
 FILES_PER_PROCESS = 64
 """Descriptors of a load process beside its connections: pipes, page, logs, libraries."""
@@ -151,7 +155,8 @@ def forecast_bytes(planned: PlannedNight) -> int:
 
 def memory_forecast_bytes(planned: PlannedNight, engine: str) -> int:
     """How much memory all our processes will take together at the highest load, memory that phases hold included."""
-    ours = CONTROL_BYTES + planned.workers * WORKER_BYTES + connections_max(planned) * CONNECTION_BYTES[engine]
+    control = CONTROL_BYTES + int(planned.length_s / 3600.0 * CONTROL_BYTES_PER_HOUR)
+    ours = control + planned.workers * WORKER_BYTES[engine] + connections_max(planned) * CONNECTION_BYTES[engine]
     held = (phase.memory for phase in planned.order.phases if not phase.cut)
     return ours + max((load.size_bytes for load in held if isinstance(load, MemoryLoad)), default=0)
 
@@ -334,7 +339,7 @@ def needs_of(
 
 NEEDS_OF_NO_PLAN = Needs(
     record_bytes=0,
-    memory_bytes=CONTROL_BYTES + WORKER_BYTES,
+    memory_bytes=CONTROL_BYTES + WORKER_BYTES["httpx"],
     memory_reserve_bytes=512 << 20,
     disk_reserve_bytes=0,
     memory_percent_max=CEILING_PERCENT,

@@ -117,7 +117,16 @@ def test_a_search_counts_among_the_connections_and_an_engine_has_its_own_size() 
 
     assert connections_max(night) == 500
     assert connections_per_s_max(night) == 15 * 8.0 / 150
-    assert memory_forecast_bytes(night, "httpx") - memory_forecast_bytes(night, "wire") == 500 * (480 << 10)
+    more = memory_forecast_bytes(night, "httpx") - memory_forecast_bytes(night, "wire")
+    assert more == 500 * (480 << 10) + night.workers * (56 << 20)
+
+
+def test_a_long_night_needs_more_memory_for_its_record() -> None:
+    """300 MiB for eight hours beside a load process and its connections; a rehearsal needs less."""
+    night = default_night()
+    ours = memory_forecast_bytes(night, "wire") - night.workers * (64 << 20) - 500 * (32 << 10)
+
+    assert ours == pytest.approx((160 + 18 * 8) << 20, rel=0.01)
 
 
 @pytest.mark.parametrize(("offset_s", "state"), [(-1.0, CheckState.FAIL), (0.0, CheckState.OK)])
