@@ -61,6 +61,17 @@ def may_start(rows: tuple[CheckRow, ...]) -> bool:
 
 def render_table(rows: tuple[CheckRow, ...], *, width: int = 80) -> str:
     """The rows as text, remedies indented below; the last line says whether a campaign may start."""
+    blocking = [row.name for row in rows if row.blocks]
+    warnings = sum(row.state is CheckState.WARN for row in rows)
+    if may_start(rows):
+        last = f"ready to start{f', {warnings} warnings' if warnings > 1 else ', 1 warning' if warnings else ''}"
+    else:
+        last = f"not ready to start: {', '.join(blocking) or 'nothing was checked'}"
+    return "\n".join((render_rows(rows, width=width), "", last)).lstrip("\n")
+
+
+def render_rows(rows: tuple[CheckRow, ...], *, width: int = 80) -> str:
+    """The rows alone."""
     name_width = max((len(row.name) for row in rows), default=0)
     indent = name_width + 10
     lines: list[str] = []
@@ -70,13 +81,6 @@ def render_table(rows: tuple[CheckRow, ...], *, width: int = 80) -> str:
         if row.remedy:
             remedy = f"{'':<{indent}}-> {row.remedy}"
             lines.extend(_wrapped(remedy, width, indent + 3))
-    blocking = [row.name for row in rows if row.blocks]
-    warnings = sum(row.state is CheckState.WARN for row in rows)
-    lines.append("")
-    if may_start(rows):
-        lines.append(f"ready to start{f', {warnings} warnings' if warnings > 1 else ', 1 warning' if warnings else ''}")
-    else:
-        lines.append(f"not ready to start: {', '.join(blocking) or 'nothing was checked'}")
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -18,12 +18,16 @@ from campaign.processes import ChannelError, Child, Marks
 from monitoring_logs.records import DrillFact
 from safety_monitoring.drill import DrillError, DrillOutcome, NotEnded, run_drill
 from safety_monitoring.messages import BeginDrill, DrillEnded, DrillPath, EndLoad, ForgetWorker, WatchWorker
+from stress_scenarios.engines.drill_engine import DrillFault
 from stress_scenarios.messages import REPORTS, WorkerFault, WorkerReady
 
 FIRST_WORKER = 1_000_000
 """Drill workers are numbered from here, so that they are never taken for workers of the night."""
 
 REAP_S = 2.0
+
+_FAULTS = {DrillPath.STUBBORN_WORKER: DrillFault.DEAF, DrillPath.ESCAPED_CHILD: DrillFault.ESCAPE}
+_ASKED = frozenset({DrillPath.SUPERVISOR_ASKED, DrillPath.STUBBORN_WORKER, DrillPath.ESCAPED_CHILD})
 
 
 @dataclass(slots=True)
@@ -100,17 +104,18 @@ class _Ports:
     def _permit(self) -> Path:
         return self._files / "PERMIT"
 
-    def start_worker(self, _path: DrillPath) -> int:
+    def start_worker(self, path: DrillPath) -> int:
         self._number += 1
         page_path = self._files / f"drill-{self._number}.page"
-        arguments = ("--worker", str(self._number), "--engine", "drill", "--page", str(page_path))
+        fault = _FAULTS.get(path, DrillFault.NONE)
+        arguments = ("--worker", str(self._number), "--engine", "drill", "--drill-fault", fault.value)
         try:
             self._stop.unlink(missing_ok=True)
             self._permit.touch()
             self._page = LoadPage(str(page_path), create=True)
             self._child = Child(
                 "stress_scenarios.worker",
-                (*arguments, "--parent-pid", str(os.getpid())),
+                (*arguments, "--page", str(page_path), "--parent-pid", str(os.getpid())),
                 marks=self._marks,
                 role="drill",
                 output=self._output,
@@ -143,7 +148,7 @@ class _Ports:
             self._stop.touch()
         elif path is DrillPath.PERMIT_REMOVAL:
             self._permit.unlink()
-        elif path is DrillPath.SUPERVISOR_ASKED:
+        elif path in _ASKED:
             self._guardian.send(EndLoad(reason="drill"))
 
     def ended(self, path: DrillPath) -> DrillEnded | NotEnded:

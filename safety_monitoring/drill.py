@@ -17,6 +17,10 @@ SECONDS_MAX = {
     DrillPath.PERMIT_REMOVAL: 1.0,
     DrillPath.LEASE_EXPIRY: 1.5,  # the lease itself lasts 0.8 s
     DrillPath.SUPERVISOR_ASKED: 1.0,
+    DrillPath.SUPERVISOR_SILENT: 1.5,  # the drill's own limit of silence is 0.3 s
+    DrillPath.LIMIT: 1.5,  # two readings, 0.2 s apart, decide
+    DrillPath.STUBBORN_WORKER: 1.0,
+    DrillPath.ESCAPED_CHILD: 1.0,
 }
 """On a host with all cores busy a stop takes below 0.1 s; what takes ten times as long is broken."""
 
@@ -60,7 +64,7 @@ class DrillPorts(Protocol):
         ...
 
     def act(self, path: DrillPath) -> None:
-        """Touch the drill's STOP, remove its PERMIT, or send EndLoad; for LEASE_EXPIRY there is nothing to do."""
+        """Touch the drill's STOP, remove its PERMIT, or send EndLoad; where the guardian acts by itself, nothing."""
         ...
 
     def ended(self, path: DrillPath) -> DrillEnded | NotEnded:
@@ -88,7 +92,7 @@ class DrillOutcome:
 
 
 def run_drill(ports: DrillPorts, clock: Clock) -> tuple[DrillOutcome, ...]:
-    """Rehearse every path, one after another; one outcome each, whatever happens. Takes a few seconds, bounded by 100 s."""
+    """Rehearse every path, one after another; one outcome each, whatever happens. Takes a few seconds, bounded by 200 s."""
     return tuple(_rehearse(path, ports, clock) for path in DrillPath)
 
 

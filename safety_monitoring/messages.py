@@ -33,6 +33,10 @@ class DrillPath(Enum):
     PERMIT_REMOVAL = "permit_removal"
     LEASE_EXPIRY = "lease_expiry"  # nobody renews: as if the guardian were dead, stopped or hung
     SUPERVISOR_ASKED = "supervisor_asked"
+    SUPERVISOR_SILENT = "supervisor_silent"  # no heartbeat is heard: as if it were stopped, or its loop blocked
+    LIMIT = "limit"  # readings past a limit, through judge and ladder
+    STUBBORN_WORKER = "stubborn_worker"  # looks at neither SIGTERM nor its lease
+    ESCAPED_CHILD = "escaped_child"  # forked twice, in a session of its own, its parent gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

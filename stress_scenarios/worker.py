@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from baseline_metrics.codec import CodecError
 from baseline_metrics.load_page import LoadPage, LoadPageError
-from stress_scenarios.engines.drill_engine import DRILL_S_MAX, DrillFault, run_drill_load
+from stress_scenarios.engines.drill_engine import DRILL_S_MAX, DrillFault, leave_deaf_grandchild, run_drill_load
 from stress_scenarios.lease_watch import FIRST_GRANT_S_MAX, watch_lease
 from stress_scenarios.load_plan import EngineName
 from stress_scenarios.messages import ORDERS, Leave, Report, WorkerReady
@@ -65,7 +65,13 @@ def _be_drill(worker: int, page: LoadPage, pipe: ReportPipe, fault: DrillFault) 
 
     arm_backstop(DRILL_S_MAX)
     gc.freeze()
-    watch_lease(page)
+    if fault is DrillFault.ESCAPE:
+        try:
+            leave_deaf_grandchild()
+        except OSError as error:
+            pipe.fault(worker, f"nobody could escape: {error}")
+    if fault is not DrillFault.DEAF:
+        watch_lease(page)
     pipe.send(_ready(worker, EngineName.DRILL))
     read_orders(on_line)
     run_drill_load(page, fault)

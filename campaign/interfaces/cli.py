@@ -54,6 +54,7 @@ COMMANDS = {
     "check": LazyCommand(module="look_ahead", attribute="check", summary="Preflight: may it start? Changes nothing."),
     "plan": LazyCommand(module="look_ahead", attribute="plan", summary="What would happen, as a timeline."),
     "baseline": LazyCommand(module="measure", attribute="baseline", summary="Measure the idle host and the target."),
+    "drill": LazyCommand(module="drilling", attribute="drill", summary="Rehearse every way to stop; no campaign."),
     "status": LazyCommand(module="watching", attribute="status", summary="What runs now; --watch shows it live."),
     "stop": LazyCommand(module="ending", attribute="stop", summary="End a running campaign in an orderly way."),
     "pause": LazyCommand(module="pausing", attribute="pause", summary="Hold a running campaign's load for a while."),
@@ -65,7 +66,7 @@ COMMANDS = {
     "simulate": LazyCommand(module="beginnings", attribute="simulate", summary="Virtual nights on a fake clock."),
 }
 
-LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "drill", "hud", "schedule"})
+LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "hud", "schedule"})
 """Names that later versions use. A plan of such a name is given as `run NAME`."""
 
 _GLOBAL_FLAGS = frozenset({"--json", "-q", "--quiet", "-v", "--verbose", "--no-color", "-qv", "-vq"})

@@ -29,26 +29,62 @@ class DrillFault(Enum):
     """How a drill misbehaves, so that stops are rehearsed against a stubborn process too."""
 
     NONE = "none"
-    IGNORE_SIGTERM = "ignore-sigterm"
+    DEAF = "deaf"  # looks at neither SIGTERM nor its lease, and goes on without permission
+    ESCAPE = "escape"  # leaves a deaf grandchild behind, in a session of its own
 
 
 def run_drill_load(page: LoadPage, fault: DrillFault) -> NoReturn:
-    """Make the drill's load while it is permitted, for as long as the process lives."""
-    if fault is DrillFault.IGNORE_SIGTERM:
+    """Make the drill's load while it is permitted, for as long as the process lives; a deaf one asks nobody."""
+    deaf = fault is DrillFault.DEAF
+    if deaf:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _keep_to_one_core()
     memory = _touched_memory()
     periods = 0
     while True:
         began_s = time.monotonic()
-        if load_is_permitted(page):
-            _burn_until(began_s + PERIOD_S * DUTY * page.share)
+        if deaf or load_is_permitted(page):
+            _burn_until(began_s + PERIOD_S * DUTY * (1.0 if deaf else page.share))
             periods += 1
             memory[periods * _MEMORY_PAGE_BYTES % MEMORY_BYTES] = periods & 0xFF
         page.beat(
             heartbeat_mono_ns=time.monotonic_ns(), connections_open=0, connections_opened=0, operations_due=periods
         )
         time.sleep(max(0.0, began_s + PERIOD_S - time.monotonic()))
+
+
+def leave_deaf_grandchild() -> None:
+    """Fork twice, with a session in between: a process whose parent is gone, that hears nothing and holds no pipe of ours.
+
+    Returns in the caller once the grandchild burns. Only before any thread was started. Raises OSError.
+    """
+    said, says = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.setsid()
+            if os.fork() == 0:
+                _be_deaf(says)
+        os._exit(0)
+    os.close(says)
+    os.waitpid(child, 0)
+    try:
+        if not os.read(said, 1):
+            raise OSError("a grandchild was forked and ended at once")
+    finally:
+        os.close(said)
+
+
+def _be_deaf(says: int) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, DRILL_S_MAX)  # alarms are not inherited
+    for descriptor in (0, 1, 2):
+        os.close(descriptor)
+    os.write(says, b"!")
+    os.close(says)
+    while True:
+        _burn_until(time.monotonic() + PERIOD_S * DUTY)
+        time.sleep(PERIOD_S)
 
 
 def _keep_to_one_core() -> None:

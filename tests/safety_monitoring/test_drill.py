@@ -79,9 +79,9 @@ def test_every_path_is_rehearsed_in_order() -> None:
     ports, outcomes = rehearse()
     assert [outcome.path for outcome in outcomes] == list(DrillPath)
     assert all(outcome.passed for outcome in outcomes)
-    assert [outcome.seconds for outcome in outcomes] == [pytest.approx(0.05)] * 4
+    assert [outcome.seconds for outcome in outcomes] == [pytest.approx(0.05)] * len(DrillPath)
     assert ports.steps[:4] == ["start stop_file", "begin stop_file 9", "act stop_file", "clean stop_file 9"]
-    assert len(ports.steps) == 4 * 4
+    assert len(ports.steps) == 4 * len(DrillPath)
 
 
 @pytest.mark.parametrize("path", list(DrillPath))
@@ -119,7 +119,7 @@ def test_silence_is_a_missed_path_and_not_a_hang(change: Callable[[FakePorts], N
     ports, outcomes = rehearse(change)
     assert not any(outcome.passed for outcome in outcomes)
     assert all(detail in outcome.detail for outcome in outcomes)
-    assert ports.clock.mono_s() - 1000.0 < 100.0
+    assert ports.clock.mono_s() - 1000.0 < 200.0
     gaps = [later - earlier for earlier, later in zip(ports.pumps, ports.pumps[1:], strict=False)]
     assert max(gaps) < 0.25, "heartbeats go on while the drill waits"
     assert [step for step in ports.steps if step.startswith("clean")] == [f"clean {path.value} 9" for path in DrillPath]
@@ -129,6 +129,6 @@ def test_silence_is_a_missed_path_and_not_a_hang(change: Callable[[FakePorts], N
 def test_a_port_that_fails_is_a_missed_path(step: str) -> None:
     """A fault of one path does not keep the others from being rehearsed."""
     ports, outcomes = rehearse(lambda ports: setattr(ports, "fails", (step,)))
-    assert [outcome.passed for outcome in outcomes] == [False] * 4
+    assert [outcome.passed for outcome in outcomes] == [False] * len(DrillPath)
     assert all(f"cannot {step}" in outcome.detail for outcome in outcomes)
-    assert len([text for text in ports.steps if text.startswith("clean")]) == (0 if step == "start" else 4)
+    assert len([text for text in ports.steps if text.startswith("clean")]) == (0 if step == "start" else len(DrillPath))

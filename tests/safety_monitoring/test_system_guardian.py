@@ -312,7 +312,8 @@ def test_beats_carry_readings(rig: Rig) -> None:
 @pytest.mark.parametrize("path", list(DrillPath))
 def test_every_path_can_be_drilled(rig: Rig, path: DrillPath) -> None:
     """A drill ends the drill worker by the path it rehearses, is timed, and neither latches nor ends the campaign."""
-    worker = rig.worker(drill=True)
+    options = {DrillPath.STUBBORN_WORKER: ("--deaf",), DrillPath.ESCAPED_CHILD: ("--escape",)}.get(path, ())
+    worker = rig.worker(*options, drill=True)
     drill = rig.places.base / "drill"
     drill.mkdir()
     permit = drill / "PERMIT"
@@ -325,9 +326,9 @@ def test_every_path_can_be_drilled(rig: Rig, path: DrillPath) -> None:
             (drill / "STOP").touch()
         case DrillPath.PERMIT_REMOVAL:
             permit.unlink()
-        case DrillPath.SUPERVISOR_ASKED:
+        case DrillPath.SUPERVISOR_ASKED | DrillPath.STUBBORN_WORKER | DrillPath.ESCAPED_CHILD:
             rig.send(EndLoad(reason="drill"))
-        case DrillPath.LEASE_EXPIRY:
+        case DrillPath.LEASE_EXPIRY | DrillPath.SUPERVISOR_SILENT | DrillPath.LIMIT:
             pass
     ended = rig.expect(DrillEnded)
     assert ended.path is path

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, ProcessStat, process_stat
+from safety_monitoring.stopping import end_marked, load_of
 from stress_scenarios.engines.drill_engine import MEMORY_BYTES
 from stress_scenarios.load_plan import EngineName
 from stress_scenarios.messages import Leave, WorkerReady
@@ -16,6 +18,7 @@ from stress_scenarios.solo_worker import SoloWorker
 pytestmark = pytest.mark.process
 
 HANG_S = 30.0
+RUN_ID = f"drill-engine-{os.getpid()}"
 
 
 def drill(directory: Path, *options: str) -> SoloWorker:
@@ -90,15 +93,39 @@ def test_a_drill_leaves_when_told(tmp_path: Path) -> None:
         assert worker.process.wait(HANG_S) == EXIT_LEFT
 
 
-def test_a_stubborn_drill_ignores_sigterm_and_not_its_lease(tmp_path: Path) -> None:
-    """So a stop can be rehearsed against a process that does not listen to signals."""
-    with drill(tmp_path, "--drill-fault", "ignore-sigterm") as worker:
+def test_a_deaf_drill_hears_neither_sigterm_nor_its_lease(tmp_path: Path) -> None:
+    """So a stop can be rehearsed against a process that listens to nothing: only SIGKILL ends it."""
+    with drill(tmp_path, "--drill-fault", "deaf") as worker:
         see_load(worker)
         worker.process.terminate()
+        worker.revoke()
         time.sleep(0.2)
         assert worker.process.poll() is None
+        done = worker.page.operations_due
+        time.sleep(0.2)
+        assert worker.page.operations_due > done
+        worker.process.kill()
+        assert worker.process.wait(HANG_S) == -signal.SIGKILL
+
+
+def test_an_escaping_drill_leaves_a_grandchild_that_only_its_mark_betrays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another session, another parent, no pipe of ours; it outlives the drill worker and is found by the run's mark."""
+    monkeypatch.setenv(MARK_RUN_ID, RUN_ID)
+    monkeypatch.setenv(MARK_ROLE, "drill")
+    with drill(tmp_path, "--drill-fault", "escape") as worker:
+        see_load(worker)
+        (escaped,) = [found for found in load_of(RUN_ID) if found.pid != worker.process.pid]
+        stat = process_stat(escaped.pid)
+        assert isinstance(stat, ProcessStat)
+        assert stat.parent_pid != worker.process.pid
+        assert os.getsid(escaped.pid) != os.getsid(worker.process.pid)
         worker.revoke()
         assert worker.process.wait(HANG_S) == EXIT_PERMISSION_GONE
+        assert [found.pid for found in load_of(RUN_ID)] == [escaped.pid]
+        ended = end_marked(RUN_ID)
+        assert (ended.strays, ended.survivors) == (1, ())
 
 
 def test_an_ordinary_drill_heeds_sigterm(tmp_path: Path) -> None:
