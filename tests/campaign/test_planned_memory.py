@@ -162,7 +162,7 @@ def test_a_ramp_that_outruns_the_guardian_is_refused(swap: int, rate: int, fits:
         night(written, host)
     else:
         reason = refusal(written, host)
-        assert "the guardian reacts within 0.1 s + 0.1 s + 0.2 s = 0.4 s" in reason
+        assert "the guardian reacts within 0.1 s + 0.2 s + 0.1 s = 0.4 s" in reason
         assert f"2 x {rate} MiB/s x 0.4 s" in reason
         assert ("without swap" in reason) is (swap == 0)
         assert f"write a rate of at most {640 if swap else 320} MiB/s" in reason
