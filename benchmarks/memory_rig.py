@@ -18,6 +18,7 @@ from typing import TypeVar
 from baseline_metrics.clock import SystemClock
 from baseline_metrics.host_files import HostFiles
 from baseline_metrics.samples import Sample
+from benchmarks.busy_cores import be_prompt
 from benchmarks.evidence import ROOT
 from campaign.crew_member import Member, spawn_member
 from campaign.guardian_link import GuardianLink
@@ -37,7 +38,7 @@ LOAD_BYTES = 160 * MIB
 LOAD_BYTES_PER_S = 200.0 * MIB
 
 EDGE_BYTES = 16 * MIB
-"""How far above the reserve the neighbour stops at first, and how far below it goes: the breach itself takes milliseconds."""
+"""How far above the reserve the neighbour stops at first, and how far below it goes; it tells when it passes the reserve."""
 
 Heard = TypeVar("Heard")
 
@@ -51,14 +52,9 @@ class RigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """One repetition.
-
-    seconds: from before the neighbour touched the first page of the breach until the load's memory was with the kernel
-    again; touch_s: of which the neighbour took.
-    """
+    """One repetition. seconds: from the reserve being whole for the last time until the load's memory was with the kernel again."""
 
     seconds: float
-    touch_s: float
     worker_exit: int
 
 
@@ -74,14 +70,13 @@ class Neighbour:
             text=True,
         )
 
-    def hold(self, count: int) -> tuple[float, float]:
-        """Hold so many bytes; when it began and when it had them."""
+    def hold(self, count: int, *, mark: int = 0) -> float:
+        """Hold so many bytes; when it was about to pass the mark, which is another number of bytes."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{max(0, count) // MIB}\n")
+        self._process.stdin.write(f"{max(0, count) // MIB} {max(0, mark) // MIB}\n")
         self._process.stdin.flush()
-        began, ended = self._process.stdout.readline().split()
-        return float(began), float(ended)
+        return float(self._process.stdout.readline())
 
     def end(self) -> None:
         """Let it go."""
@@ -129,13 +124,12 @@ class Rig:
         self.worker.send(Go(segment=0, start_mono_s=self._clock.mono_s()))
         self._await(lambda: self.worker.page.memory.held_bytes == LOAD_BYTES, "the load")
 
-    def breach(self, neighbour: Neighbour, *, held: int) -> Breach:
+    def breach(self, neighbour: Neighbour, *, room: int) -> Breach:
         """Let the neighbour hold more than there is room for, and wait until the load is gone."""
-        began, touched = neighbour.hold(held)
+        passed = neighbour.hold(room + EDGE_BYTES, mark=room)
         self._await(lambda: self.worker.child.ended() or self.worker.page.memory.held_bytes == 0, "the release")
         return Breach(
-            seconds=self._clock.mono_s() - began,
-            touch_s=touched - began,
+            seconds=self._clock.mono_s() - passed,
             worker_exit=self.worker.child.process.returncode or 0,
         )
 
@@ -202,6 +196,7 @@ def _available_bytes() -> int:
 
 def main() -> None:
     """So many repetitions, one after another."""
+    be_prompt()
     base, repetitions = Path(sys.argv[1]), int(sys.argv[2])
     for number in range(1, repetitions + 1):
         neighbour = Neighbour()
@@ -212,12 +207,11 @@ def main() -> None:
             room = _available_bytes() - RESERVE_BYTES
             neighbour.hold(room - EDGE_BYTES)
             time.sleep(0.3)  # the guardian reads, finds nothing wrong, and its period settles
-            found = rig.breach(neighbour, held=room + EDGE_BYTES)
+            found = rig.breach(neighbour, room=room)
         finally:
             rig.end()
             neighbour.end()
-        line = {"seconds": found.seconds, "touch_s": found.touch_s, "worker_exit": found.worker_exit}
-        print(json.dumps(line), flush=True)
+        print(json.dumps({"seconds": found.seconds, "worker_exit": found.worker_exit}), flush=True)
 
 
 if __name__ == "__main__":

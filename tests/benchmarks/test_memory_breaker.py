@@ -1,5 +1,6 @@
 """The page about the memory breaker: its goals at their limits, computed from what was measured and the kernel's counts."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from benchmarks.evidence import Circumstances
 from benchmarks.limited_memory import LimitedMemory, MemoryCounts, NoLimitedMemoryError
 from benchmarks.memory_breaker import Measured, evidence_of, report
+from benchmarks.memory_neighbour import hold
+from stress_scenarios.loads.memory import MemoryChunks
 
 WHERE = Circumstances(
     taken_at="2026-12-01 07:00 UTC",
@@ -25,7 +28,6 @@ def measured(*seconds: float, asked: int = 0, killed: int = 0) -> Measured:
     return Measured(
         asked=asked or len(seconds),
         seconds=seconds,
-        touch_s=tuple(0.01 for _ in seconds),
         counts=MemoryCounts(most_bytes=480 << 20, failures=0, killed=killed),
     )
 
@@ -59,10 +61,21 @@ def test_the_page_carries_figures_machine_and_samples(tmp_path: Path) -> None:
     assert "300.0 ms" in text
     assert "480 MiB" in text
     assert (tmp_path / "memory-breaker.csv").read_text().splitlines() == [
-        "repetition,released_ms,breach_ms",
-        "1,200.000,10.000",
-        "2,300.000,10.000",
+        "repetition,released_ms",
+        "1,200.000",
+        "2,300.000",
     ]
+
+
+def test_the_neighbour_tells_when_it_was_about_to_pass_its_mark() -> None:
+    """The last instant before the mark, and not the start of a long touching; a clock that only rises shows it."""
+    memory = MemoryChunks()
+    began_s = time.monotonic()
+    passed_s = hold(memory, wanted_bytes=8 << 20, mark_bytes=4 << 20)
+    assert memory.held_bytes == 8 << 20
+    assert began_s <= passed_s <= time.monotonic()
+    assert hold(memory, wanted_bytes=0, mark_bytes=0) >= passed_s
+    assert memory.held_bytes == 0
 
 
 def test_where_no_cgroup_can_be_made_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def tell(process: "subprocess.Popen[str]", count: int) -> None:
     """Let it hold so many bytes, and wait until it does."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(f"{count // MIB}\n")
+    process.stdin.write(f"{count // MIB} 0\n")
     process.stdin.flush()
     assert process.stdout.readline()
 
