@@ -31,6 +31,10 @@ REACTION_FACTOR = 2.0
 WITHOUT_SWAP_FACTOR = 2.0
 """Without swap the kernel kills when with swap it would begin to page: there is less warning."""
 
+OURS_BYTES = 192 << 20
+"""What our own processes will take beside the load, none of which runs when the plan is made: supervisor 75 MiB, guardian 20,
+a load process 32, the one that holds memory 17, a reporter 50."""
+
 RISE_SHARE_MAX = 0.5
 """Of the phase's own load: memory that is there for less than half of it says little about the phase."""
 
@@ -128,24 +132,26 @@ def _limit(plan: Plan, planned: PhaseShape, load: MemoryLoad, host: HostMemory) 
     multiplier = planned.phase.threshold_multiplier
     percent = min(plan.safety.memory_percent * multiplier, CEILING_PERCENT)
     most = int(host.total_bytes * percent / 100.0)
-    together = host.used_bytes + load.size_bytes
+    together = host.used_bytes + OURS_BYTES + load.size_bytes
     if together < most:
         return ""
     return (
-        f"{format_bytes(host.used_bytes)} in use + {_size(load)} = {format_bytes(together)}, and the guardian's limit in "
-        f"this phase is {percent:g} % of {format_bytes(host.total_bytes)} = {format_bytes(most)}: it would stop the load "
-        f"{_at_most(most - host.used_bytes)}"
+        f"{format_bytes(host.used_bytes)} in use + {format_bytes(OURS_BYTES)} for our own processes + {_size(load)} = "
+        f"{format_bytes(together)}, and the guardian's limit in this phase is {percent:g} % of "
+        f"{format_bytes(host.total_bytes)} = {format_bytes(most)}: it would stop the load "
+        f"{_at_most(most - host.used_bytes - OURS_BYTES)}"
     )
 
 
 def _reserve(plan: Plan, load: MemoryLoad, host: HostMemory) -> str:
     reserve = plan.safety.memory_reserve_bytes
-    left = host.available_bytes - load.size_bytes
+    left = host.available_bytes - OURS_BYTES - load.size_bytes
     if left > reserve:
         return ""
     return (
-        f"{format_bytes(host.available_bytes)} available - {_size(load)} = {format_bytes(max(0, left))} left, and the "
-        f"guardian keeps {format_bytes(reserve)} free {_at_most(host.available_bytes - reserve)}"
+        f"{format_bytes(host.available_bytes)} available - {format_bytes(OURS_BYTES)} for our own processes - {_size(load)} "
+        f"leave {format_bytes(max(0, left))}, and the guardian keeps {format_bytes(reserve)} free "
+        f"{_at_most(host.available_bytes - OURS_BYTES - reserve)}"
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from campaign.plan_problems import PlanError
-from campaign.planned_memory import NOT_LOOKED_AT, HostMemory, HostMemoryUnknown, reaction_bytes
+from campaign.planned_memory import NOT_LOOKED_AT, OURS_BYTES, HostMemory, HostMemoryUnknown, reaction_bytes
 from campaign.planned_night import NotCompressed, PlannedNight, PlanRefused
 from campaign.planner import fit_night
 from campaign.preflight_host import memory_forecast_bytes
@@ -105,10 +105,10 @@ def test_a_rise_that_a_rehearsal_has_no_time_for_is_refused() -> None:
     assert "of rise, its own load lasts" in answer.reasons[0]
 
 
-@pytest.mark.parametrize(("available", "fits"), [(5 * GIB - 1, False), (5 * GIB, False), (5 * GIB + MIB, True)])
-def test_memory_in_use_and_asked_stay_below_the_guardians_limit(available: int, fits: bool) -> None:  # noqa: FBT001 - a row
-    """With 5 GiB of 10 in use, 3 GiB are exactly the limit of 80 %, which counts as reached."""
-    host = replace(HOST, total_bytes=10 * GIB, available_bytes=available)
+@pytest.mark.parametrize(("more", "fits"), [(OURS_BYTES - 1, False), (OURS_BYTES, False), (OURS_BYTES + 1, True)])
+def test_memory_in_use_and_asked_stay_below_the_guardians_limit(more: int, fits: bool) -> None:  # noqa: FBT001 - a row
+    """With 5 GiB of 10 in use and our own processes, 3 GiB are exactly the limit of 80 %, which counts as reached."""
+    host = replace(HOST, total_bytes=10 * GIB, available_bytes=5 * GIB + more)
     written = text("{size: 3GiB, rate: 50MiB/s}")
     if fits:
         night(written, host)
@@ -129,13 +129,13 @@ def test_a_phase_with_a_lower_limit_of_its_own_holds_less() -> None:
 
 @pytest.mark.parametrize(("reserve", "fits"), [("1023MiB", True), ("1024MiB", False), ("1025MiB", False)])
 def test_what_is_left_stays_above_the_reserve(reserve: str, fits: bool) -> None:  # noqa: FBT001 - a row
-    """2 GiB available and 1 GiB asked leave 1 GiB."""
-    host = replace(HOST, total_bytes=16 * GIB, available_bytes=5 * GIB)
+    """5 GiB available beside our own processes and 4 GiB asked leave 1 GiB."""
+    host = replace(HOST, total_bytes=16 * GIB, available_bytes=5 * GIB + OURS_BYTES)
     written = text("{size: 4GiB, rate: 50MiB/s}", more=f"safety: {{memory: 95, memory_reserve: {reserve}}}\n")
     if fits:
         night(written, host)
     else:
-        assert "5 GiB available - 4 GiB = 1 GiB left" in refusal(written, host)
+        assert "5.19 GiB available - 192 MiB for our own processes - 4 GiB leave 1 GiB" in refusal(written, host)
 
 
 def test_our_own_processes_limit_counts_too() -> None:
