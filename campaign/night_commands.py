@@ -14,7 +14,7 @@ from campaign.guardian_orders import guardian_order, limits_of
 from campaign.night import Night, State
 from campaign.night_parts import NightParts
 from campaign.plan_specs import operations_with_secrets, with_secrets
-from campaign.quiet import quiet_check
+from campaign.quiet import QuietPlaces, quiet_check
 from campaign.segment_orders import segment_load, segment_memory
 from campaign.status import Ended
 from campaign.status_board import Moment
@@ -273,7 +273,12 @@ class NightCommands:
         quiet = quiet_check(
             parts.order.night.run_id,
             ours=(os.getpid(), guardian_pid),
-            pages=parts.state_dir / "pages",
+            places=QuietPlaces(
+                state_dir=parts.state_dir,
+                run_dir=parts.run.path,
+                target_address=parts.order.target.address,
+                target_port=parts.order.target.port,
+            ),
             clock=parts.clock,
             pump=self._loop.pump,
         )

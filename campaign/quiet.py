@@ -1,15 +1,17 @@
-"""The quiet check: after the end, nothing of this campaign's load is left running.
+"""The quiet certificate: after the end, nothing of this campaign's load is left on the host.
 
-Looks for processes that carry the run's mark, twice, because a process may be born between two looks. What is found is
-named, never hidden. Runs in the supervisor, before the report is written.
+Looks for processes that carry the run's mark, twice, because a process may be born between two looks; then for what
+processes leave behind. What is found is named, never hidden. Runs in the supervisor, before the report is written.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import marked_processes
-from monitoring_logs.records import QuietFact
+from campaign.leftovers import check_files, check_serial_locks, check_shared_memory, check_sockets
+from monitoring_logs.records import QuietCheck, QuietFact, QuietState
 
 LOOKS = 2
 BETWEEN_S = 0.05
@@ -17,10 +19,25 @@ LOOKS_MAX = 40
 """Two seconds: a killed process may take that long to disappear on a host that is out of memory or disk."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietPlaces:
+    """Where a campaign could have left something, and whom it loaded (the pinned address)."""
+
+    state_dir: Path
+    run_dir: Path
+    target_address: str
+    target_port: int
+
+
 def quiet_check(
-    run_id: str, *, ours: tuple[int, ...], pages: Path, clock: Clock, pump: Callable[[], None]
+    run_id: str,
+    *,
+    ours: tuple[int, ...],
+    places: QuietPlaces,
+    clock: Clock,
+    pump: Callable[[], None],
 ) -> QuietFact:
-    """Look until nothing is found twice in a row, or the looks are used up.
+    """Look until no process is found twice in a row, or the looks are used up; then look for what else may be left.
 
     ours: supervisor and guardian themselves. pump is called between two looks.
     """
@@ -34,9 +51,21 @@ def quiet_check(
             break
         pump()
         clock.sleep(BETWEEN_S)
-    pages_left = sorted(path.name for path in pages.glob("*.page")) if pages.is_dir() else []
-    checks = (
-        f"processes that carry this run's mark, looked for until {LOOKS} looks in a row found none: {len(left)} left",
-        f"load pages of workers: {len(pages_left)} left",
+    processes = QuietCheck(
+        name="processes that carry this run's mark",
+        state=QuietState.LEFT if left else QuietState.CLEAN,
+        detail=f"{len(left)} left: {', '.join(map(str, left))}" if left else f"none left, in {LOOKS} looks in a row",
     )
-    return QuietFact(processes_left=left, checks=checks, seconds=clock.mono_s() - begun)
+    certificate = (
+        processes,
+        check_sockets((*ours, *left), address=places.target_address, port=places.target_port),
+        check_files(places.state_dir, places.run_dir),
+        check_shared_memory(run_id),
+        check_serial_locks((*ours, *left)),
+    )
+    return QuietFact(
+        processes_left=left,
+        checks=tuple(f"{check.name}: {check.detail}" for check in certificate),
+        seconds=clock.mono_s() - begun,
+        certificate=certificate,
+    )

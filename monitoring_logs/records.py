@@ -401,13 +401,31 @@ class GuardianEvent:
     why: str
 
 
+class QuietState(Enum):
+    """What a look for leftovers showed."""
+
+    CLEAN = "clean"
+    LEFT = "left"
+    UNKNOWN = "unknown"  # it could not be looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietCheck:
+    """One line of the quiet certificate. detail: what is left, or why nobody could look."""
+
+    name: str
+    state: QuietState
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietFact:
-    """What was verified after the end: nothing of ours is left."""
+    """What was verified after the end: nothing of ours is left. checks: in words; certificate: each with its answer."""
 
     processes_left: tuple[int, ...]
     checks: tuple[str, ...]
     seconds: float
+    certificate: tuple[QuietCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

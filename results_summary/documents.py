@@ -235,6 +235,10 @@ def _campaign_info(assessment: Assessment) -> Json:
         "end_recorded": assessment.end_recorded,
         "stop_s": end.stop_seconds if end.stop_seconds >= 0 else None,
         "processes_left": list(end.quiet.processes_left) if assessment.end_recorded else None,
+        "quiet_certificate": [
+            {"name": clean(check.name), "state": check.state.value, "detail": clean(check.detail)}
+            for check in end.quiet.certificate
+        ],
     }
     if isinstance(meta, Meta):
         order = meta.order

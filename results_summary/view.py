@@ -160,6 +160,15 @@ class DrillRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietRow:
+    """One line of the quiet certificate."""
+
+    name: str
+    state: Badge
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionRow:
     """One row of the protection matrix."""
 
@@ -211,6 +220,7 @@ class ReportView:
     moves: tuple[MoveRow, ...]
     moves_words: str
     drills: tuple[DrillRow, ...]
+    quiet: tuple[QuietRow, ...]
     drills_words: str
     protections: tuple[ProtectionRow, ...]
     unknowns: tuple[str, ...]

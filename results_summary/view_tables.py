@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.samples import Gap, Sample
 from baseline_metrics.units import format_duration
-from monitoring_logs.records import AnchorRecord, GateSpec, PhaseOrder, SegmentKind
+from monitoring_logs.records import AnchorRecord, GateSpec, PhaseOrder, QuietState, SegmentKind
 from results_summary import wording
 from results_summary.assessment import Assessment
 from results_summary.cleaning import NAME_CHARACTERS_MAX, clean
@@ -31,6 +31,7 @@ from results_summary.view import (
     PartRow,
     PhaseRow,
     ProtectionRow,
+    QuietRow,
     Tone,
 )
 from safety_monitoring.limits import Rung
@@ -131,6 +132,21 @@ def drill_rows(assessment: Assessment) -> tuple[DrillRow, ...]:
             detail=clean(drill.detail) or DASH,
         )
         for drill in assessment.facts.drills
+    )
+
+
+_QUIET = {
+    QuietState.CLEAN: Badge(word="clean", tone=Tone.GOOD),
+    QuietState.LEFT: Badge(word="left", tone=Tone.BAD),
+    QuietState.UNKNOWN: Badge(word="unknown", tone=Tone.OPEN),
+}
+
+
+def quiet_rows(assessment: Assessment) -> tuple[QuietRow, ...]:
+    """What was looked for after the end, each with its answer."""
+    return tuple(
+        QuietRow(name=clean(check.name), state=_QUIET[check.state], detail=clean(check.detail))
+        for check in assessment.end.quiet.certificate
     )
 
 

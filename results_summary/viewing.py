@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from baseline_metrics.health import KnownScore, UnknownScore
 from baseline_metrics.units import format_bytes, format_duration
-from monitoring_logs.records import CampaignEnd, EndCause, Meta, Outcome
+from monitoring_logs.records import CampaignEnd, EndCause, Meta, Outcome, QuietState
 from results_summary import wording
 from results_summary.assessment import Assessment
 from results_summary.capacity_view import capacity_tile
@@ -36,6 +36,7 @@ from results_summary.view_tables import (
     move_rows,
     phase_rows,
     protection_rows,
+    quiet_rows,
 )
 from safety_monitoring.limits import Rung
 
@@ -87,6 +88,7 @@ def view(assessment: Assessment) -> ReportView:
         moves=move_rows(assessment, zone),
         moves_words=_moves_words(assessment),
         drills=drill_rows(assessment),
+        quiet=quiet_rows(assessment),
         drills_words=_drills_words(assessment),
         protections=protection_rows(assessment),
         unknowns=tuple(clean(words) for words in what_it_cannot_say(assessment)),
@@ -205,7 +207,7 @@ def _safety_tile(assessment: Assessment) -> Tile:
             lines=(f"{eased} times eased or paused",),
             tone=Tone.OPEN,
         )
-    tone = Tone.BAD if stops or assessment.end.quiet.processes_left else Tone.GOOD
+    tone = Tone.BAD if stops or _left(assessment.end) else Tone.GOOD
     if not assessment.end_recorded:
         tone = Tone.OPEN
     return Tile(
@@ -226,13 +228,23 @@ def _ease_count(assessment: Assessment) -> int:
     return sum(1 for move in assessment.facts.guardian if move.rung in {Rung.EASE, Rung.PAUSE})
 
 
+def _left(end: CampaignEnd) -> list[str]:
+    """Names of what the certificate found left; older records know of processes alone."""
+    found = [clean(check.name) for check in end.quiet.certificate if check.state is QuietState.LEFT]
+    return found or (["processes"] if end.quiet.processes_left else [])
+
+
 def _quiet_words(assessment: Assessment) -> str:
     end: CampaignEnd = assessment.end
     if not assessment.end_recorded or not end.quiet.checks:
         return "quiet afterwards: not verified"
     if end.quiet.processes_left:
         return f"{wording.plural(len(end.quiet.processes_left), 'process')} left running"
+    if left := _left(end):
+        return f"left behind: {', '.join(left)}"
     words = f"nothing left, verified in {wording.seconds(end.quiet.seconds)}"
+    if unknown := [check.name for check in end.quiet.certificate if check.state is QuietState.UNKNOWN]:
+        words = f"nothing found left, not known of {', '.join(map(clean, unknown))}"
     if end.stop_seconds >= 0:
         words = f"load gone {wording.seconds(end.stop_seconds)} after the stop; {words}"
     return words
