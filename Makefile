@@ -11,7 +11,7 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start mutants simulate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ evidence-stop: setup  ## measure both ways of an emergency stop 100 times (20 mi
 
 evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.virtual_nights
+
+mutants: dev  ## small faults in guardian, judge, stopping and machine: do the tests notice? (30 min), into docs/evidence/
+	$(BIN)/python -m benchmarks.mutants
 
 bench: dev  ## compare with wrk, ab, hey, Locust, aiohttp, httpx, and with known truths (20 min), into docs/evidence/
 	benchmarks/peers/install_system_packages.sh
