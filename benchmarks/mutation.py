@@ -107,6 +107,8 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[tuple[str, ast.expr | ast.st
             yield "removed call", ast.Pass()
         case ast.IfExp(test=test, body=body, orelse=orelse):
             yield "choice", ast.IfExp(test=test, body=orelse, orelse=body)
+        case _:
+            return
 
 
 def _written(path: str, source: str, node: ast.expr | ast.stmt, operator: str, changed: ast.expr | ast.stmt) -> Mutant:
