@@ -17,7 +17,7 @@ from safety_monitoring.guardian_drill import DrillWatch, LeaseHeld, NoDrill, Uns
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, OrdersEnded, ReportPipe
 from safety_monitoring.guardian_senses import GuardianSenses
 from safety_monitoring.judge import ReadingWindow, clear, judge
-from safety_monitoring.ladder import LadderMove, LadderState, NoMove, OfferReturn, climb, give_back, share_of
+from safety_monitoring.ladder import LadderMove, LadderState, NoMove, OfferReturn, climb, give_back
 from safety_monitoring.limits import Limits, Resource, Rung
 from safety_monitoring.messages import (
     AskReturn,
@@ -283,7 +283,7 @@ class Guardian:
         if now_mono_s < self._lease_due_mono_s:
             return
         self._lease_due_mono_s = now_mono_s + LEASE_RENEWAL_S
-        self._workers.renew(now_mono_ns=round(now_mono_s * 1e9), share=share_of(self._ladder.rung))
+        self._workers.renew(now_mono_ns=round(now_mono_s * 1e9), share=self._ladder.share)
 
     # Readings and ladder --------------------------------------------------------------------------------------------
 
