@@ -6,7 +6,7 @@ from pathlib import Path
 
 from baseline_metrics.load_page import LoadPage
 from stress_scenarios.load_plan import EngineName, LoadOrder
-from stress_scenarios.messages import Drained, Go, Prepare, Prepared, WindowReport, WorkerReady
+from stress_scenarios.messages import Drained, Go, Held, Hold, Prepare, Prepared, WindowReport, WorkerReady
 from stress_scenarios.solo_worker import SoloWorker
 
 HANG_S = 30.0
@@ -27,6 +27,13 @@ def begin(worker: SoloWorker, order: LoadOrder) -> float:
     start_s = time.monotonic() + LEAD_S
     worker.send(Go(segment=order.segment, start_mono_s=start_s))
     return start_s
+
+
+def held(worker: SoloWorker) -> None:
+    """Hold the load, and wait until the worker has answered that it starts nothing any more."""
+    worker.send(Hold(segment=0))
+    while not isinstance(report := worker.next_report(HANG_S), Held):
+        assert isinstance(report, WindowReport)
 
 
 def finish(worker: SoloWorker) -> tuple[Drained, list[WindowReport]]:
