@@ -84,7 +84,7 @@ class Crew:
         pages: Path,
         logs: Path,
         clock: Clock,
-        utc_offset_s: float,
+        utc_s: Callable[[float], float],
         tell_guardian: Callable[[WatchWorker | ForgetWorker], None],
     ) -> None:
         self._order = order
@@ -92,7 +92,7 @@ class Crew:
         self._pages = pages
         self._logs = logs
         self._clock = clock
-        self._utc_offset_s = utc_offset_s
+        self._utc_s = utc_s
         self._tell_guardian = tell_guardian
         self._oom_kills_before: Reading = oom_kills()
         self._members: dict[int, Member] = {}
@@ -162,10 +162,10 @@ class Crew:
             segment=self._load.segment,
             workers=sum(not member.holds_memory for member in at_work),
             start_mono_s=start_mono_s,
-            utc_offset_s=self._utc_offset_s,
+            utc_offset_s=self._utc_s(0.0),
         )
         if self._memory is not None:
-            self._memory_watch = MemoryWatch(self._memory, start_mono_s=start_mono_s, utc_offset_s=self._utc_offset_s)
+            self._memory_watch = MemoryWatch(self._memory, start_mono_s=start_mono_s, utc_offset_s=self._utc_s(0.0))
         self._counted, self._drained = {}, []
         for member in at_work:
             member.counted_before = look_at(member.page, len(self._load.operations))

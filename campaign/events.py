@@ -199,6 +199,24 @@ class ResumeRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostSlept:
+    """The host was suspended. end_by_mono_s: when the window closes now, as the monotonic clock stood still meanwhile."""
+
+    at_mono_s: float
+    end_by_mono_s: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSet:
+    """Somebody set the wall clock. end_by_mono_s: when the window closes by it."""
+
+    at_mono_s: float
+    end_by_mono_s: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """A person asks for an orderly end: stop, Ctrl-C, SIGTERM."""
 
@@ -256,6 +274,8 @@ Event = (
     | WorkerLost
     | PauseRequested
     | ResumeRequested
+    | HostSlept
+    | ClockSet
     | StopRequested
     | EmergencyStopped
     | RunnerFault

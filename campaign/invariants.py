@@ -11,6 +11,7 @@ from baseline_metrics.health import KnownScore, Score, UnknownScore
 from campaign.events import (
     AskReturn,
     BaselineScored,
+    ClockSet,
     Command,
     Conclude,
     ContinueLoad,
@@ -27,6 +28,7 @@ from campaign.events import (
     GuardianLost,
     GuardianMoved,
     HoldLoad,
+    HostSlept,
     Latch,
     Leave,
     LoadKind,
@@ -53,6 +55,7 @@ from campaign.events import (
     WriteSearch,
 )
 from campaign.invariants_of_pauses import PauseWatch
+from campaign.invariants_of_time import broken_by_moved_time
 from campaign.machine_blocks import FAILING, SAYS_NOTHING, SEARCHED_AFTER
 from campaign.night import (
     HELD_LAG_S_MAX,
@@ -129,6 +132,7 @@ class InvariantWatcher:
         self._search_open = False
         self._searched: set[int] = set()
         self._cut = False
+        self._time_moved = False  # since the current load was prepared
         self._pause = PauseWatch()
         self._failures = 0
         self._records: dict[int, Outcome] = {}
@@ -206,6 +210,8 @@ class InvariantWatcher:
                 self._stop_seen = True
             case WorkerLost():
                 self._ready = False
+            case HostSlept() | ClockSet():
+                self._time_moved = True
             case _:
                 pass
 
@@ -271,6 +277,7 @@ class InvariantWatcher:
         self._ready = False
         self._eased = False
         self._cut = False
+        self._time_moved = False
         self._pause.held_s = 0.0
         self._anchor_open = command.kind is LoadKind.ANCHOR
 
@@ -341,7 +348,7 @@ class InvariantWatcher:
         if abs(command.held_s - held_s) > _SLACK_S:
             self._say(6, f"phase {phase} was paused for {held_s} s and its record says {command.held_s} s")
         invalid = isinstance(self._generator, GeneratorInvalid)
-        if outcome is Outcome.INVALID_GENERATOR and not (own and invalid):
+        if outcome is Outcome.INVALID_GENERATOR and not (own and (invalid or self._time_moved)):
             self._say(6, f"phase {phase} is {outcome.value} and its generator was not")
         if outcome in SEARCHED_AFTER and invalid:
             self._say(4, f"phase {phase} is {outcome.value} and its generator was not valid")
@@ -430,6 +437,11 @@ class InvariantWatcher:
                     self._say(9, f"the search's answer in {before.state.value} {before.load.value} led to {commands}")
             case LoadReady() | LoadRefused() | LoadScored() | BaselineScored() | WorkerLost() | LoadZero():
                 self._answers(before, event, after, commands)
+            case HostSlept() | ClockSet():
+                for number, detail in broken_by_moved_time(before, event, after, commands):
+                    self._say(number, detail)
+                if after.load is LoadStep.RUNNING and after.cut_short:
+                    self._full_load_at = min(self._full_load_at, after.load_end_mono_s)
             case _:
                 pass
 

@@ -64,8 +64,12 @@ class Ledger:
         """What is wrong with the record, "" while all is well."""
         return "" if self._closed else self._recorder.stats.fault or self._journal.fault
 
+    def note_sleep(self, seconds: float) -> None:
+        """The monotonic clock stood still for that long: from now on wall times lie that much further ahead of it."""
+        self._utc_offset_s += seconds
+
     def utc_s(self, mono_s: float) -> float:
-        """The wall time of a monotonic instant, by the offset at the campaign's start: steps do not disorder a night."""
+        """The wall time of a monotonic instant, by the clocks at the campaign's start: steps do not disorder a night."""
         return mono_s + self._utc_offset_s
 
     def open(self, order: NightOrder) -> None:

@@ -13,8 +13,10 @@ from campaign import machine_blocks as blocks
 from campaign import machine_guards as guards
 from campaign import machine_pauses as pauses
 from campaign import machine_steps as steps
+from campaign import machine_time as moved
 from campaign.events import (
     BaselineScored,
+    ClockSet,
     DrillMissed,
     DrillPassed,
     EmergencyStopped,
@@ -22,6 +24,7 @@ from campaign.events import (
     GuardianClear,
     GuardianLost,
     GuardianMoved,
+    HostSlept,
     LoadReady,
     LoadRefused,
     LoadScored,
@@ -284,6 +287,16 @@ def _build_table() -> Table:
     for state in frozenset(State) - LIVE:
         for asked in (PauseRequested, ResumeRequested):
             row(state, asked, _rule("no load is wanted any more", guards.always, blocks.keep, state))
+
+    for state in _RUNS | {State.ARMING, State.RELEASING, State.HELD}:
+        leads = frozenset({state if state in OWN_STATES else State.RELEASING}) if state is not State.HELD else _CUT_OFF
+        guard = guards.making if state in _CUT_OFF else guards.always
+        row(state, HostSlept, _rule("the host slept", guard, moved.end_interrupted_load, leads))
+        fitted = LOADED | leads if state in LOADED else leads | {state}
+        row(state, ClockSet, _rule("the window may end earlier", guards.always, moved.fit_into_window, fitted))
+    for state in State:
+        for moving in (HostSlept, ClockSet):
+            row(state, moving, _rule("time moved", guards.always, moved.note_end, state))
 
     for state in LIVE:
         row(state, StopRequested, _rule("orderly stop", guards.always, steps.operator_stop, _STOPS))

@@ -14,24 +14,26 @@ from campaign.night import OWN_STATE, LoadStep, Night, State
 from monitoring_logs.records import EndCause, Outcome
 from safety_monitoring.limits import Rung
 
+PAUSED = "a person had paused it"
+
 
 def start_load(night: Night, event: Event) -> Step:
     """Go: an anchor or a search at once, a phase beginning with its ramp."""
     start = event.at_mono_s + numbers.START_LEAD_S
     after = dataclasses.replace(night, load=LoadStep.RUNNING, start_mono_s=start, held=False)
-    return _run(after, event), (StartLoad(start_mono_s=start),)
+    return run(after, event), (StartLoad(start_mono_s=start),)
 
 
 def start_late(night: Night, event: Event) -> Step:
     """Go, after a person's pause: what does not fit into the window any more is cut off, or all of it."""
     after, commands = start_load(night, event)
-    fitted = _fitted(after, event)
-    if isinstance(fitted, Night):
-        return _run(fitted, event), commands
-    return blocks.abort(dataclasses.replace(night, held=False), event, Outcome.OPERATOR_STOP, fitted)
+    left = fitted(after, event, why=PAUSED)
+    if isinstance(left, Night):
+        return run(left, event), commands
+    return blocks.abort(dataclasses.replace(night, held=False), event, Outcome.OPERATOR_STOP, left)
 
 
-def _run(night: Night, event: Event) -> Night:
+def run(night: Night, event: Event) -> Night:
     """The state in which the current load runs now, by its kind, the guardian's rung and the time."""
     state, timer = OWN_STATE.get(night.load_kind, State.HOLDING), night.load_over_mono_s
     if night.load_kind is LoadKind.PHASE:
@@ -49,8 +51,8 @@ def _run(night: Night, event: Event) -> Night:
     )
 
 
-def _fitted(night: Night, event: Event) -> Night | str:
-    """The load that a pause has moved, cut to what ends within the window; or why too little of it would be left."""
+def fitted(night: Night, event: Event, *, why: str) -> Night | str:
+    """The load, cut to what ends within the window; or, with what has moved it there, why too little of it would be left."""
     anchor = night.load_kind is LoadKind.ANCHOR
     late_s = night.load_end_mono_s - (night.end_by_mono_s if anchor else night.end_by_mono_s - blocks.tail_s(night))
     if late_s <= 0.0:
@@ -58,7 +60,7 @@ def _fitted(night: Night, event: Event) -> Night | str:
     hold_s = night.hold_s - late_s
     after = dataclasses.replace(night, hold_s=hold_s, cut_short=True)
     if hold_s < night.hold_s_planned * numbers.HOLD_SHARE_MIN or anchor or after.load_end_mono_s <= event.at_mono_s:
-        return "after the pause the rest of the window was too short for it"
+        return f"{why}; the rest of the window was too short for it"
     return after
 
 
@@ -88,10 +90,10 @@ def continue_load(night: Night, event: Event) -> Step:
     after = dataclasses.replace(
         blocks.thawed(night, event.at_mono_s), held=False, start_mono_s=night.start_mono_s + moved_s
     )
-    fitted = _fitted(after, event)
-    if isinstance(fitted, Night):
-        return _run(fitted, event), (ContinueLoad(),)
-    return blocks.abort(after, event, Outcome.OPERATOR_STOP, fitted)
+    left = fitted(after, event, why=PAUSED)
+    if isinstance(left, Night):
+        return run(left, event), (ContinueLoad(),)
+    return blocks.abort(after, event, Outcome.OPERATOR_STOP, left)
 
 
 def held_too_long(night: Night, event: Event) -> Step:

@@ -166,7 +166,8 @@ def anchor_ended(night: Night, event: Event) -> Step:
             dataclasses.replace(night, load=LoadStep.NONE), event, EndCause.FINISHED, "the plan was worked through"
         )
         return after, (write, *commands)
-    if pending.outcome in (Outcome.SAFETY_STOP, Outcome.OPERATOR_STOP) and not night.retried:
+    mended = (Outcome.SAFETY_STOP, Outcome.OPERATOR_STOP, Outcome.INVALID_GENERATOR)
+    if pending.outcome in mended and not night.retried:
         rested = dataclasses.replace(blocks.cool(night, event, failed=True), retried=True)
         return rested, (write,)
     after, commands = blocks.record(night, event, Outcome.SKIPPED, f"no health: {pending.reason}")

@@ -25,6 +25,7 @@ from campaign.processes import Marks
 from campaign.report_desk import ReportDesk
 from campaign.run_directory import RunDirectory, spare_directory, write_meta
 from campaign.status_board import StatusBoard
+from campaign.time_watch import TimeWatch
 from monitoring_logs.journal import Journal
 from monitoring_logs.recorder import Recorder
 from monitoring_logs.run_files import files_of
@@ -57,6 +58,7 @@ class NightParts:
     news: GuardianNews
     chores: Chores
     pause: PauseWatch
+    time: TimeWatch
 
 
 def assemble(
@@ -98,7 +100,7 @@ def assemble(
         pages=state_dir / "pages",
         logs=run.logs / "workers",
         clock=clock,
-        utc_offset_s=ledger.utc_s(0.0),
+        utc_s=ledger.utc_s,
         tell_guardian=tell_guardian,
     )
     books = NightBooks(order.night, ledger=ledger, board=board, host=host)
@@ -131,4 +133,5 @@ def assemble(
         news=news,
         chores=Chores(ledger=ledger, host=host, crew=crew, desk=desk),
         pause=PauseWatch(pause_path(order.state_dir, order.night.run_id)),
+        time=TimeWatch(clock),
     )

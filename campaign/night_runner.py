@@ -25,6 +25,8 @@ from campaign.night_parts import assemble
 from campaign.pause_file import Wish
 from campaign.report_desk import NotWritten, StillWriting, Written
 from campaign.run_directory import RunDirectory
+from campaign.time_watch import ClockStep, Suspended, window_end_mono_s
+from monitoring_logs.records import TIME_KIND
 from safety_monitoring.messages import ForgetWorker, WatchWorker
 
 LOOP_S = 0.02
@@ -104,6 +106,7 @@ class NightRunner:
         if not self._events:
             select.select(children, [], [], LOOP_S)
         self._feed(events.Tick(at_mono_s=self._clock.mono_s()))
+        self._look_at_time()
         self._look_at_guardian()
         self._look_at_crew()
         self._look_at_signals()
@@ -216,6 +219,22 @@ class NightRunner:
                 self.post(events.ResumeRequested(at_mono_s=now))
             case Wish.AS_BEFORE:
                 pass
+
+    def _look_at_time(self) -> None:
+        kind: type[events.HostSlept | events.ClockSet]
+        for happened in self._parts.time.look():
+            match happened:
+                case Suspended(seconds=seconds):
+                    name, kind = "SUSPENDED", events.HostSlept
+                    self._parts.ledger.note_sleep(seconds)
+                case ClockStep():
+                    name, kind = "CLOCK_STEP", events.ClockSet
+                case _:
+                    assert_never(happened)
+            self._parts.ledger.note(TIME_KIND, name, happened.text)
+            now = self._clock.mono_s()
+            end_by = window_end_mono_s(self._order.night, end_by=self._end_by, mono_s=now, utc_s=self._clock.utc_s())
+            self.post(kind(at_mono_s=now, end_by_mono_s=end_by, detail=happened.text))
 
     def _look_at_record(self) -> None:
         if not self._fault_told and (fault := self._parts.ledger.fault):

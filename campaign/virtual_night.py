@@ -15,6 +15,7 @@ from baseline_metrics.health import KnownScore, Score, UnknownScore
 from campaign.events import (
     AskReturn,
     BaselineScored,
+    ClockSet,
     Command,
     Conclude,
     ContinueLoad,
@@ -33,6 +34,7 @@ from campaign.events import (
     GuardianLost,
     GuardianMoved,
     HoldLoad,
+    HostSlept,
     LoadKind,
     LoadReady,
     LoadRefused,
@@ -206,6 +208,8 @@ class VirtualNight:
             self._plan(when, GuardianLost(at_mono_s=at, detail="pipe closed"))
         elif kind < 0.24:
             self._plan(when, RunnerFault(at_mono_s=at, detail="recorder failed"))
+        elif kind < 0.34:
+            self._plan(when, self._time_moved(at))
         for _ in range(self._rng.choice((0, 0, 0, 1, 2))):
             self._person_pauses(self._rng.uniform(0.0, self._rng.choice((self._order.window_s, EARLY_S))))
         for _ in range(self._rng.choice((0, 0, 1, 3))):
@@ -380,6 +384,13 @@ class VirtualNight:
         elif kind < 0.65:
             self._plan(delay, SearchOver(at_mono_s=at, detail="was on its way"))
 
+    def _time_moved(self, at_mono_s: float) -> HostSlept | ClockSet:
+        """The host sleeps, or somebody sets the clock: the window may close earlier, by anything up to all that is left."""
+        left_s = max(0.0, self._order.window_s - at_mono_s)
+        end_by = at_mono_s + self._rng.choice((left_s, left_s + 600.0, self._rng.uniform(0.0, left_s)))
+        kind = self._rng.choice((HostSlept, ClockSet))
+        return kind(at_mono_s=at_mono_s, end_by_mono_s=end_by, detail="scripted")
+
     def _guardian_moves(self, delay_s: float) -> None:
         rung = self._rng.choice((Rung.EASE, Rung.PAUSE, Rung.STOP_PHASE, Rung.STOP_CAMPAIGN))
         self._plan(delay_s, GuardianMoved(at_mono_s=self._at(delay_s), rung=rung, why="scripted"))
@@ -410,6 +421,7 @@ class VirtualNight:
             ),
             BaselineScored(at_mono_s=at, score=known, phases_allowed=len(self._order.phases)),
             self._worker_lost(delay),
+            self._time_moved(at),
         )
         self._plan(delay, self._rng.choice(answers))
 

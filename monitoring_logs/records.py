@@ -379,6 +379,10 @@ class ErrorGroup:
     count: int
 
 
+TIME_KIND = "time"
+"""The kind of events that tell of time itself: names SUSPENDED and CLOCK_STEP."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
     """Something that happened, for the timeline. kind: a closed word such as "guardian", "operator", "machine", "worker"."""

@@ -242,6 +242,12 @@ def _axis(night: Timeline, zone: ZoneInfo, top: float, grid_top: float) -> Itera
     end = datetime.fromtimestamp(night.start_utc_s + night.length_s, UTC).astimezone(zone)
     names = " to ".join(dict.fromkeys((start.tzname() or "", end.tzname() or "")))
     words = f"local time {wording.zone(zone.key, names)}, from {start:%Y-%m-%d}"
+    for mark in night.time_marks:
+        x = _x(night, mark.at_s)
+        moved = line(x, grid_top, x, top, VERMILION, width=1.6, dashes="3 3")
+        yield f"<g><title>{escape(clean(mark.text))}</title>{moved}</g>"
+    if night.time_marks:
+        words += f"; {wording.plural(len(night.time_marks), 'broken line')}: the host slept or its clock was set"
     if night.marks_left_out:
         words += f"; {night.marks_left_out} further moves of the guardian are not drawn"
     yield label(LEFT, top + 29, words)

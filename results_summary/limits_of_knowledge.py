@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 from baseline_metrics.estimates import samples_needed, zero_error_upper_bound
 from baseline_metrics.units import format_duration
-from monitoring_logs.records import Meta, NotJudged
+from monitoring_logs.records import TIME_KIND, Meta, NotJudged
 from results_summary import wording
 from results_summary.assessment import Assessment
 from results_summary.capacity import AtLeast, Below, Between, CapacityUnknown, LoadLevel, Searched
+from results_summary.cleaning import clean
 from results_summary.facts import Absent
 from results_summary.findings import State
 from results_summary.measures import coverage_percent
@@ -33,6 +34,7 @@ def what_it_cannot_say(assessment: Assessment) -> tuple[str, ...]:
         *contradiction_sentences(assessment)[:NAMES_MAX],
         *_capacity(assessment),
         *_not_judged(assessment),
+        *_time(assessment),
         *record_sentences(assessment.facts),
         *_missing_windows(assessment),
         *_errors(assessment),
@@ -126,6 +128,15 @@ def _not_judged(assessment: Assessment) -> list[str]:
         if isinstance(result.spec.judged, NotJudged):
             reasons[result.spec.judged.reason] = reasons.get(result.spec.judged.reason, 0) + 1
     return [f"Not judged ({wording.plural(number, 'gate')}): {reason}." for reason, number in reasons.items()]
+
+
+def _time(assessment: Assessment) -> list[str]:
+    """What the host slept through, and clocks that were set."""
+    moved = [event.text for event in assessment.facts.events if event.kind == TIME_KIND]
+    sentences = [f"{clean(text)[:1].upper()}{clean(text)[1:]}." for text in moved[:NAMES_MAX]]
+    if len(moved) > NAMES_MAX:
+        sentences.append(f"Time moved {wording.plural(len(moved) - NAMES_MAX, 'more time')} in this night.")
+    return sentences
 
 
 def _missing_windows(assessment: Assessment) -> list[str]:

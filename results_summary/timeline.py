@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from baseline_metrics.health import KnownScore, Score
 from baseline_metrics.samples import Gap, Reading, Sample
-from monitoring_logs.records import GuardianEvent
+from monitoring_logs.records import TIME_KIND, GuardianEvent
 from results_summary.asked_loads import Asked, asked_loads
 from results_summary.assessment import Assessment
 from results_summary.facts import Absent, SegmentFacts
@@ -78,6 +78,14 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeMark:
+    """Here the host slept, or the clock was set; the picture goes by a clock that stands still meanwhile."""
+
+    at_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
     """Everything that the picture shows. start_utc_s: wall time of its left edge."""
 
@@ -95,6 +103,7 @@ class Timeline:
     health: tuple[ScoredAt, ...]
     marks: tuple[Mark, ...]
     marks_left_out: int
+    time_marks: tuple[TimeMark, ...] = ()
 
 
 @dataclass(slots=True)
@@ -135,6 +144,11 @@ def timeline(assessment: Assessment) -> Timeline | Absent:
         health=_health(assessment, start),
         marks=tuple(Mark(at_s=move.at_mono_s - start, move=move) for move in moves[:MARKS_MAX]),
         marks_left_out=max(0, len(moves) - MARKS_MAX),
+        time_marks=tuple(
+            TimeMark(at_s=event.at_mono_s - start, text=event.text)
+            for event in facts.events
+            if event.kind == TIME_KIND and start <= event.at_mono_s <= start + length_s
+        )[:MARKS_MAX],
     )
 
 

@@ -51,6 +51,9 @@ from safety_monitoring.watched_workers import Refused, WatchedWorkers
 TICK_S = 0.02
 """The stop channels are looked at this often: a fifth of the 100 ms that a stop may take. The whole loop takes 1 % of a core."""
 
+SLEEP_S_MAX = 2.0
+"""The boot clock has run ahead of the monotonic one by more than this: the host slept. Far above the time between two calls."""
+
 BEAT_S = 1.0
 BEATS_PER_JOURNAL_LINE = 30
 WARM_UP_LOOKS = 50
@@ -105,6 +108,7 @@ class Guardian:
         self._beat_due_mono_s = now
         self._look_due_mono_s = now
         self._lag_s_max = 0.0
+        self._slept_s = clock.boot_s() - now
         self._beats = 0
         self._concluded = False
 
@@ -126,6 +130,7 @@ class Guardian:
         now = self._clock.mono_s()
         self._lag_s_max = max(self._lag_s_max, now - self._look_due_mono_s)
         self._look(now)
+        self._note_sleep(now)
         self._hear()
         if self._concluded:
             return False
@@ -278,6 +283,13 @@ class Guardian:
             self._end_drill(drill.path, drill.worker, now_mono_s, in_time=True)
         else:
             self._end_load(StopCause.SUPERVISOR_ASKED, reason, seen_mono_s=now_mono_s)
+
+    def _note_sleep(self, now_mono_s: float) -> None:
+        """The supervisor ends what the host slept through; here it is written down for a night that it did not survive."""
+        slept_s = self._clock.boot_s() - now_mono_s
+        if slept_s - self._slept_s > SLEEP_S_MAX:
+            self.note(Trouble(detail=f"the host was suspended for {slept_s - self._slept_s:.0f} s"))
+            self._slept_s = slept_s
 
     def _renew_leases(self, now_mono_s: float) -> None:
         if now_mono_s < self._lease_due_mono_s:

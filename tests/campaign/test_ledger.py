@@ -115,3 +115,13 @@ def test_the_component_logs_keep_the_names_that_people_know(books: Books) -> Non
     books.ledger.checkpoint()
     for name in ("autonomous_test_runner", "system_guardian", "resource_monitor", "concurrent_load_test"):
         assert len(list(books.run.logs.glob(f"{name}_*.log"))) == 1
+
+
+def test_wall_times_follow_a_sleep_and_no_set_clock(books: Books) -> None:
+    """After an hour asleep the times of events are those on the wall; a clock that somebody sets disorders nothing."""
+    before = books.ledger.utc_s(books.clock.mono_s())
+    books.clock.suspend(3600.0)
+    books.ledger.note_sleep(3600.0)
+    assert books.ledger.utc_s(books.clock.mono_s()) == before + 3600.0 == books.clock.utc_s()
+    books.clock.set_wall(-1800.0)
+    assert books.ledger.utc_s(books.clock.mono_s()) == before + 3600.0

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from monitoring_logs.numbering import LifeMissing, Producer, RecordHole
+from monitoring_logs.records import TIME_KIND, EventRecord
 from results_summary.facts import Facts
 from results_summary.record_words import record_sentences, recorder_rows
+from results_summary.render import render_html, render_text
 from stress_scenarios.histogram import Histogram
-from tests.results_summary.test_render import EMPTY
+from tests.results_summary.test_render import EMPTY, NIGHTS, shown
 from tests.support.sample_records import recorder_facts
 
 
@@ -88,3 +90,20 @@ def test_a_histogram_that_cannot_be_read_is_unknown() -> None:
     found = rows(replace(EMPTY, recorder=(replace(recorder_facts(), commit_s="!"),)))
     assert found["commits"].startswith("unknown: ")
     assert found["disk syncs"] == "none"
+
+
+def test_what_the_host_slept_through_is_unknown_and_marked() -> None:
+    """In words among what the night cannot say, and as a broken line in the picture."""
+    order = next(iter(NIGHTS.values()))[0]
+    at = order.segments[0].record
+    slept = EventRecord(
+        at_mono_s=at.start_mono_s + 1.0,
+        at_utc_s=at.start_utc_s + 1.0,
+        kind=TIME_KIND,
+        name="SUSPENDED",
+        text="the host was suspended for 3 h: nothing is known of that time",
+    )
+    before, after = shown(order), shown(replace(order, events=(*order.events, slept)))
+    assert "The host was suspended for 3 h: nothing is known of that time." in render_text(after) + render_html(after)
+    assert "the host slept or its clock was set" not in render_html(before)
+    assert "1 broken line: the host slept or its clock was set" in render_html(after)

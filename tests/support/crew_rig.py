@@ -134,7 +134,7 @@ def crew_rig(directory: Path, *, engine: EngineName, workers: int) -> Iterator[C
         pages=directory / "pages",
         logs=directory / "logs",
         clock=SystemClock(),
-        utc_offset_s=0.0,
+        utc_s=lambda mono_s: mono_s,
         tell_guardian=told,
     )
     rig.append(CrewRig(crew=crew, permit=leases.permit))
