@@ -11,7 +11,7 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start mutants simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start evidence-power mutants simulate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ evidence-memory: setup  ## measure how fast a memory load goes when memory runs 
 
 evidence-start: setup  ## measure how long commands take to answer (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.start_times
+
+evidence-power: dev  ## cut the power under the record 100 times (2 min, needs root), into docs/evidence/
+	$(BIN)/python -m benchmarks.power_cuts
 
 simulate: setup  ## ten thousand virtual nights against the invariants
 	$(LAUNCHER) simulate --nights 10000 --seed 1

@@ -4,8 +4,10 @@ set -euo pipefail
 
 # nginx: the unmodified server that the tests put load on, and whose access log they count.
 # cc: builds the small library that makes a disk's sync fail. openssl: makes the certificates of TLS servers.
-# mosquitto: a server that speaks WebSocket, but nothing that a scenario would understand.
-declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl [mosquitto]=mosquitto)
+# mosquitto: a server that speaks WebSocket, but nothing that a scenario would understand. mkfs.ext4: makes the file
+# systems whose power is cut.
+declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl [mosquitto]=mosquitto
+    [mkfs.ext4]=e2fsprogs)
 
 missing=()
 for program in "${!package_of[@]}"; do
