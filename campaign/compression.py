@@ -72,6 +72,11 @@ def compress(
     return shape, compressed_notes(request, full, fitted, to_s=to_s)
 
 
+SHRUNK_S_MIN = 0.1
+"""A load that lasts no time at all has no rate: when the overhead alone is longer than the night, the arithmetic is made with
+this."""
+
+
 def _compressed_parts(plan: Plan, request: NightRequest, full: FullNight) -> tuple[Part, ...]:
     """Idle baseline, anchors, rests, cool-down, then the phases: what is wanted of each, and what it needs at least."""
     count = len(full.running)
@@ -103,7 +108,7 @@ def _too_short(
     ]
     reasons = []
     for name, load, duration_s in loads:
-        shrunk_s = round(duration_s * factor, 1)
+        shrunk_s = max(SHRUNK_S_MIN, round(duration_s * factor, 1))
         if load.operations(ramp_s=request.ramp.of(shrunk_s), duration_s=shrunk_s) < SAMPLES_NEEDED:
             reasons.append(sample_arithmetic(name, load, request.ramp, shrunk_s))
     overhead = overhead_s(full.running, length_s=to_s)

@@ -79,3 +79,12 @@ def test_every_night_fits_its_window_or_is_refused_with_reasons(
         written.priority for phase, written in zip(answer.order.phases, night_plan.phases, strict=True) if phase.cut
     ]
     assert not lost or max(lost) <= min(kept)
+
+
+def test_a_compression_that_leaves_a_load_no_time_is_refused_also_with_arrivals() -> None:
+    """A short open phase beside a long one, in a window that is too short already: the arithmetic, never a crash."""
+    phases = [(1, 0, 1, "low", 1, "")] * 9 + [(1, 0, 1, "low", 1, ", arrivals: {rate: 3}"), (37, 0, 1, "low", 1, "")]
+    window = f"window: {{hours: {33 / 60:.4f}}}\nbreak: none\ncooldown: none\nbaseline: {{idle: 1min}}\n"
+    answer = fitted(plan(TARGET + window + phase_lines(phases)), compress_to_s=60.0)
+    assert isinstance(answer, PlanRefused)
+    assert any("too short" in reason for reason in answer.reasons)
