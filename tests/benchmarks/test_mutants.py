@@ -55,7 +55,7 @@ def test_the_draw_is_even_and_repeatable() -> None:
 @pytest.mark.process
 @pytest.mark.timeout(120)
 def test_a_known_fault_is_noticed_and_the_copy_is_whole_again(tmp_path: Path) -> None:
-    """The judge's boundary moved by a hair is caught; what changes only a text survives."""
+    """The judge's boundary moved by a hair is caught."""
     copy = copy_of_repository(tmp_path)
     path = "safety_monitoring/judge.py"
     source = (copy / path).read_text(encoding="utf-8")
