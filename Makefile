@@ -51,15 +51,14 @@ layers: $(DEV_DONE)
 	$(BIN)/lint-imports
 
 # What starts no processes runs on all cores, and so do load processes against servers of their own. Guardians and crews
-# without a campaign around them look like leftovers to a campaign, so these run before. Whole campaigns run one after
-# another: two of one name that begin within one second have the same run name, and end each other's processes by it.
+# without a campaign around them look like leftovers to a campaign, so these run before. Whole campaigns run two at a time.
 SIDE_BY_SIDE := tests/baseline_metrics tests/monitoring_logs tests/results_summary tests/stress_scenarios
 TWO_FILES := --numprocesses=2 --dist=loadfile
 pytest: dev
 	$(BIN)/python -m pytest -m "not process and not campaign" --numprocesses=auto
 	$(BIN)/python -m pytest -m "process and not campaign" --numprocesses=auto --dist=loadfile $(SIDE_BY_SIDE)
 	$(BIN)/python -m pytest -m "process and not campaign" $(TWO_FILES) $(SIDE_BY_SIDE:%=--ignore=%)
-	$(BIN)/python -m pytest -m "campaign"
+	$(BIN)/python -m pytest -m "campaign" $(TWO_FILES)
 
 # One after another, whatever -j says: the tests that start processes need the machine for themselves.
 test: dev  ## everything that has to hold: form, lint, types, layers, tests

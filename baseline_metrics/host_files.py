@@ -52,6 +52,17 @@ class ProcessStat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunMark:
+    """What tells one campaign's processes from all others: its run id, and the registry where that id is taken once.
+
+    A run id alone is a second and a name, and two users may choose the same. state_dir empty: of whatever registry.
+    """
+
+    run_id: str
+    state_dir: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedProcess:
     """A process that carries a run's marker in its environment. Texts are empty where a marker is not set."""
 
@@ -324,9 +335,20 @@ def every_marked_process(*, root: str = "/") -> tuple[MarkedProcess, ...]:
     return tuple(found for found in looked if isinstance(found, MarkedProcess))
 
 
-def marked_processes(run_id: str, *, root: str = "/") -> tuple[MarkedProcess, ...]:
-    """The running processes of one run, whoever their parent is and whatever session they moved to."""
-    return tuple(found for found in every_marked_process(root=root) if found.run_id == run_id)
+def marked_processes(run: RunMark, *, root: str = "/") -> tuple[MarkedProcess, ...]:
+    """The running processes of one run, whoever their parent is and whatever session they moved to.
+
+    Registries are compared by where their paths lead; a process that names none is taken by its run id alone.
+    """
+    return tuple(
+        found for found in every_marked_process(root=root) if found.run_id == run.run_id and _is_of(found, run)
+    )
+
+
+def _is_of(found: MarkedProcess, run: RunMark) -> bool:
+    if not found.state_dir or not run.state_dir or found.state_dir == run.state_dir:
+        return True
+    return os.path.realpath(found.state_dir) == os.path.realpath(run.state_dir)
 
 
 def _open_kept(path: str) -> int | Gap:

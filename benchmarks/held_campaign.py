@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from baseline_metrics.host_files import MARK_STATE_DIR, marked_processes
+from baseline_metrics.host_files import MARK_STATE_DIR, RunMark, marked_processes
 from baseline_metrics.target_policy import PinnedTarget, resolve_target, system_resolver
 from benchmarks.evidence import ROOT
 from campaign.launch import PreparedRun, RunOptions, prepare_run, spawn_supervisor
@@ -81,6 +81,7 @@ class HeldCampaign:
 
     def __init__(self, prepared: PreparedRun, supervisor: "subprocess.Popen[bytes]") -> None:
         self.run_id = prepared.run_id
+        self.mark = RunMark(run_id=self.run_id, state_dir=prepared.order.state_dir)
         self.run_dir = prepared.run_dir
         self.runs_dir = prepared.order.runs_dir
         self.state_dir = prepared.order.state_dir
@@ -101,7 +102,7 @@ class HeldCampaign:
 
     def load_processes(self) -> tuple[ProcessHandle, ...]:
         """Every process that makes load, held so that its end is seen at once. Raises NeverHeldError if there is none."""
-        held = tuple(open_handle(found.pid, found.start_ticks) for found in load_of(self.run_id))
+        held = tuple(open_handle(found.pid, found.start_ticks) for found in load_of(self.mark))
         handles = tuple(handle for handle in held if isinstance(handle, ProcessHandle))
         if not handles or len(handles) != len(held):
             raise NeverHeldError(f"{len(handles)} of {len(held)} load processes are there; see {self.run_dir}")
@@ -166,7 +167,7 @@ class HeldCampaign:
         return faults
 
     def _leftover_faults(self) -> list[str]:
-        faults = [f"process {left.pid} ({left.role}) is left" for left in marked_processes(self.run_id)]
+        faults = [f"process {left.pid} ({left.role}) is left" for left in marked_processes(self.mark)]
         faults += [f"{left.run_id} is left in the registry" for left in entries(self.state_dir)]
         if not isinstance(latched(self.state_dir, self.runs_dir), Latch):
             faults.append("the stop is not latched")

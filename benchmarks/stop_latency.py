@@ -141,7 +141,7 @@ def _stop(campaign: HeldCampaign, number: int, path: StopPath) -> Stopped:
                     commands = (campaign.emergency_stop(),)
             gone = wait_gone(handles, timeout_s=STOP_S_MAX)
             seconds = time.monotonic() - began_mono_s
-            quiet = len(gone) == len(handles) and not load_of(campaign.run_id)
+            quiet = len(gone) == len(handles) and not load_of(campaign.mark)
     load = Gone(seconds=seconds) if quiet else StillThere()
     return Stopped(number=number, path=path, campaign=campaign, load=load, commands=commands)
 

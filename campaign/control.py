@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 from baseline_metrics.clock import Clock
-from baseline_metrics.host_files import marked_processes
+from baseline_metrics.host_files import RunMark, marked_processes
 from campaign.night import LIVE, State
 from campaign.pause_file import pause_path
 from campaign.status import NoStatus, NotPaused, Paused, Status, read_status
@@ -198,12 +198,14 @@ def ask_to_end(identity: ProcessIdentity) -> Asked | GoneAlready:
     return Asked()
 
 
-def wait_until_quiet(entry: CampaignEntry, *, clock: Clock, wait_s_max: float = STOP_WAIT_S_MAX) -> Quiet | StillThere:
+def wait_until_quiet(
+    entry: CampaignEntry, *, state_dir: str, clock: Clock, wait_s_max: float = STOP_WAIT_S_MAX
+) -> Quiet | StillThere:
     """Wait until no process carries the campaign's mark and its supervisor is gone."""
     begun_mono_s = clock.mono_s()
     load_gone_s = -1.0
     while True:
-        marked = marked_processes(entry.run_id)
+        marked = marked_processes(RunMark(run_id=entry.run_id, state_dir=state_dir))
         waited_s = clock.mono_s() - begun_mono_s
         if load_gone_s < 0.0 and not any(process.role in LOAD_ROLES for process in marked):
             load_gone_s = waited_s

@@ -7,6 +7,7 @@ supervisor's main thread; the loop that feeds the machine is night_runner.
 import os
 from typing import Protocol, assert_never
 
+from baseline_metrics.host_files import RunMark
 from campaign import events, night_books
 from campaign.drill_ports import rehearse
 from campaign.guardian_link import GuardianLink
@@ -271,7 +272,7 @@ class NightCommands:
         parts = self._parts
         guardian_pid = self.guardian.pid if self.guardian else -1
         quiet = quiet_check(
-            parts.order.night.run_id,
+            RunMark(run_id=parts.order.night.run_id, state_dir=parts.order.state_dir),
             ours=(os.getpid(), guardian_pid),
             places=QuietPlaces(
                 state_dir=parts.state_dir,

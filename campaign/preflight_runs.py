@@ -14,6 +14,7 @@ from campaign.state_lifetime import LOGIN_PLACES, REMEDY, LoginPlaces, ends_with
 from monitoring_logs.journal import read_journal
 from monitoring_logs.records import DrillFact
 from safety_monitoring import registry
+from safety_monitoring.emergency_search import run_key
 
 STOP_COMMAND = "launch_autonomous_testing.py --emergency-stop"
 RESET_COMMAND = "launch_autonomous_testing.py reset"
@@ -108,9 +109,15 @@ def check_leftovers(state_dir: Path, marked: MarkedReader = every_marked_process
     """Whether earlier campaigns left processes or entries behind. Processes of a campaign that runs are none."""
     processes = marked()
     alive = {
-        entry.run_id for directory in _state_directories(state_dir, processes) for entry in _running_entries(directory)
+        run_key(entry.run_id, directory)
+        for directory in _state_directories(state_dir, processes)
+        for entry in _running_entries(directory)
     }
-    strays = [process for process in processes if process.run_id not in alive and process.pid != os.getpid()]
+    strays = [
+        process
+        for process in processes
+        if run_key(process.run_id, process.state_dir or str(state_dir)) not in alive and process.pid != os.getpid()
+    ]
     loads = [process for process in strays if process.role in LOAD_ROLES]
     if loads:
         return fail("leftovers", f"load processes of earlier campaigns run: {_processes(loads)}", STOP_COMMAND)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baseline_metrics.clock import Clock
-from baseline_metrics.host_files import marked_processes
+from baseline_metrics.host_files import RunMark, marked_processes
 from campaign.leftovers import check_files, check_serial_locks, check_shared_memory, check_sockets
 from monitoring_logs.records import QuietCheck, QuietFact, QuietState
 
@@ -30,7 +30,7 @@ class QuietPlaces:
 
 
 def quiet_check(
-    run_id: str,
+    run: RunMark,
     *,
     ours: tuple[int, ...],
     places: QuietPlaces,
@@ -45,7 +45,7 @@ def quiet_check(
     quiet = 0
     left: tuple[int, ...] = ()
     for _ in range(LOOKS_MAX):
-        left = tuple(found.pid for found in marked_processes(run_id) if found.pid not in ours)
+        left = tuple(found.pid for found in marked_processes(run) if found.pid not in ours)
         quiet = quiet + 1 if not left else 0
         if quiet >= LOOKS:
             break
@@ -60,7 +60,7 @@ def quiet_check(
         processes,
         check_sockets((*ours, *left), address=places.target_address, port=places.target_port),
         check_files(places.state_dir, places.run_dir),
-        check_shared_memory(run_id),
+        check_shared_memory(run.run_id),
         check_serial_locks((*ours, *left)),
     )
     return QuietFact(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from baseline_metrics.host_files import marked_processes
+from baseline_metrics.host_files import MarkedProcess, RunMark, marked_processes
 from monitoring_logs.ballast import ballast_path
 from monitoring_logs.export import write_timeline
 from monitoring_logs.reader import RunReader
@@ -205,11 +205,16 @@ def _free_leftover_room(run_dir: Path) -> None:
     ballast = Path(ballast_path(files_of(str(run_dir)).database))
     if not ballast.is_file():
         return
-    run_id = run_dir.resolve().name
-    if any(process.role == "supervisor" for process in marked_processes(run_id)):
+    real = run_dir.resolve()
+    marked = marked_processes(RunMark(run_id=real.name, state_dir=""))
+    if any(process.role == "supervisor" and _runs_in(process, real.parent) for process in marked):
         return  # it releases it by itself
     with contextlib.suppress(OSError):
         ballast.unlink()
+
+
+def _runs_in(process: MarkedProcess, runs_dir: Path) -> bool:
+    return not process.runs_dir or Path(process.runs_dir).resolve() == runs_dir
 
 
 def _make(folder: Path) -> None:

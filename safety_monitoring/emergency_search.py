@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from baseline_metrics.host_files import MarkedProcess, process_user
+from baseline_metrics.host_files import MarkedProcess, RunMark, process_user
 from safety_monitoring import registry
 from safety_monitoring.state_place import STATE_VARIABLE
 
@@ -67,24 +67,36 @@ class Campaign:
     strange: bool
     processes: tuple[tuple[int, int], ...]
 
+    @property
+    def mark(self) -> RunMark:
+        """What its processes carry."""
+        return RunMark(run_id=self.run_id, state_dir=self.state)
+
+
+def run_key(run_id: str, state: str) -> tuple[str, str]:
+    """Tells runs apart: one run id may be taken in each registry."""
+    return run_id, os.path.realpath(state)
+
 
 def find_campaigns(scope: Scope, marked: Sequence[MarkedProcess]) -> tuple[Campaign, ...]:
     """Registered campaigns first, then broken entries, then orphans: runs of which only processes are left."""
     in_scope = [process for process in marked if scope.has_process(process)]
     strange = {process.pid for process in in_scope if _is_strange(process)}
     ours = [process for process in in_scope if process.pid not in strange]
-    found: dict[str, Campaign] = {}
-    registered: set[str] = set()
+    found: dict[tuple[str, str], Campaign] = {}
+    registered: set[tuple[str, str]] = set()
     for state in _states(scope, ours):
         for entry in registry.entries(state):
-            registered.add(entry.run_id)
+            registered.add(run_key(entry.run_id, state))
             for campaign in _registered(scope, state, entry, ours):
-                found.setdefault(campaign.run_id, campaign)
+                found.setdefault(run_key(campaign.run_id, state), campaign)
     for process in in_scope:
-        if process.run_id not in registered | set(found):
-            found[process.run_id] = _nameless(
+        state = process.state_dir or scope.state
+        key = run_key(process.run_id, state)
+        if key not in registered and key not in found:
+            found[key] = _nameless(
                 process.run_id,
-                process.state_dir or scope.state,
+                state,
                 [process.runs_dir],
                 registered=False,
                 strange=process.pid in strange,
@@ -138,7 +150,10 @@ def _registered(
                 processes=((entry.supervisor.pid, entry.supervisor.start_ticks),) if alive else (),
             )
         case registry.BrokenEntry(run_id=run_id):
-            runs_dirs = [process.runs_dir for process in ours if process.run_id == run_id]
+            key = run_key(run_id, state)
+            runs_dirs = [
+                process.runs_dir for process in ours if run_key(process.run_id, process.state_dir or scope.state) == key
+            ]
             if runs_dirs or not scope.runs_dir:
                 yield _nameless(run_id, state, runs_dirs, registered=True, strange=False)
         case _:

@@ -17,7 +17,7 @@ from pathlib import Path
 from baseline_metrics.codec import to_json_value
 from baseline_metrics.host_files import MarkedProcess, every_marked_process
 from safety_monitoring import registry
-from safety_monitoring.emergency_search import Campaign, Scope, find_campaigns, left_alone
+from safety_monitoring.emergency_search import Campaign, Scope, find_campaigns, left_alone, run_key
 from safety_monitoring.messages import StopCause
 from safety_monitoring.stopping import LOAD_ROLES, ProcessHandle, end_marked, load_of, open_handle, wait_gone
 
@@ -120,7 +120,7 @@ def stop_all(
     """
     marked = search()
     campaigns = find_campaigns(scope, marked)
-    found = {campaign.run_id for campaign in campaigns}
+    found = {run_key(campaign.run_id, campaign.state) for campaign in campaigns}
     campaigns += tuple(
         Campaign(
             run_id=run_id,
@@ -132,34 +132,36 @@ def stop_all(
             processes=(),
         )
         for run_id, run_dir, runs_dir in touched
-        if run_id not in found
+        if run_key(run_id, scope.state) not in found
     )
-    notes: dict[str, list[str]] = {}
-    for campaign in campaigns:
-        notes[campaign.run_id] = [] if force else _ask(campaign)
-    for campaign in campaigns:
-        notes[campaign.run_id] += _latch(campaign)
+    notes = [[] if force else _ask(campaign) for campaign in campaigns]
+    for campaign, said in zip(campaigns, notes, strict=True):
+        said.extend(_latch(campaign))
     # Load first, of all campaigns; only then is anybody waited for.
     follow = _force if force else _take_load
-    gone = [follow(campaign, began_mono_s, notes[campaign.run_id]) for campaign in campaigns]
+    gone = [follow(campaign, began_mono_s, said) for campaign, said in zip(campaigns, notes, strict=True)]
     stopped = [
-        _finish(campaign, began_mono_s, load, notes[campaign.run_id], tell=tell)
-        for campaign, load in zip(campaigns, gone, strict=True)
+        _finish(campaign, began_mono_s, load, said, tell=tell)
+        for campaign, load, said in zip(campaigns, gone, notes, strict=True)
     ]
     marked = search()
     return Outcome(
         forced=force,
         campaigns=tuple(stopped),
-        began_meanwhile=_new_load(scope, marked, known=frozenset(notes)),
+        began_meanwhile=_new_load(
+            scope, marked, known=frozenset(run_key(campaign.run_id, campaign.state) for campaign in campaigns)
+        ),
         elsewhere=left_alone(scope, marked),
     )
 
 
-def _new_load(scope: Scope, marked: Sequence[MarkedProcess], *, known: frozenset[str]) -> tuple[str, ...]:
+def _new_load(scope: Scope, marked: Sequence[MarkedProcess], *, known: frozenset[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(
         f"process {process.pid} ({process.role} of {process.run_id})"
         for process in marked
-        if process.role in LOAD_ROLES and process.run_id not in known and scope.has_process(process)
+        if process.role in LOAD_ROLES
+        and run_key(process.run_id, process.state_dir or scope.state) not in known
+        and scope.has_process(process)
     )
 
 
@@ -182,7 +184,7 @@ def _ask(campaign: Campaign) -> list[str]:
 
 def _ask_supervisor(campaign: Campaign) -> list[str]:
     """SIGTERM is an orderly stop, which needs no file of another user."""
-    for process in load_of(campaign.run_id, frozenset({"supervisor"})):
+    for process in load_of(campaign.mark, frozenset({"supervisor"})):
         handle = open_handle(process.pid, process.start_ticks)
         if isinstance(handle, ProcessHandle):
             with handle:
@@ -224,8 +226,8 @@ def _take_load(campaign: Campaign, began_mono_s: float, notes: list[str]) -> _Lo
     had_leader = _runs(campaign, EVERY_ROLE - LOAD_ROLES)
     seconds = _wait_for_load(campaign, began_mono_s, obeyed=had_leader)
     killed = 0
-    if load_of(campaign.run_id):
-        killed = end_marked(campaign.run_id, deadline_s=KILL_DEADLINE_S).killed
+    if load_of(campaign.mark):
+        killed = end_marked(campaign.mark, deadline_s=KILL_DEADLINE_S).killed
         seconds = time.monotonic() - began_mono_s
         notes.append("its load did not end by itself and was killed")
     if not had_leader and campaign.registered:
@@ -234,7 +236,7 @@ def _take_load(campaign: Campaign, began_mono_s: float, notes: list[str]) -> _Lo
 
 
 def _force(campaign: Campaign, began_mono_s: float, notes: list[str]) -> _LoadGone:
-    killed = end_marked(campaign.run_id, deadline_s=KILL_DEADLINE_S).killed
+    killed = end_marked(campaign.mark, deadline_s=KILL_DEADLINE_S).killed
     seconds = time.monotonic() - began_mono_s
     killed += _kill(campaign)
     notes.append(f"`report {campaign.run_id}` makes its report")
@@ -278,7 +280,7 @@ def _wait_for_load(campaign: Campaign, began_mono_s: float, *, obeyed: bool) -> 
     permit_removed = False
     while True:
         passed_s = time.monotonic() - began_mono_s
-        if not load_of(campaign.run_id) and not load_of(campaign.run_id):
+        if not load_of(campaign.mark) and not load_of(campaign.mark):
             return passed_s
         if passed_s >= KILL_AFTER_S or not obeyed:
             return passed_s
@@ -290,7 +292,7 @@ def _wait_for_load(campaign: Campaign, began_mono_s: float, *, obeyed: bool) -> 
 
 def _kill(campaign: Campaign) -> int:
     # The guardian goes first: seeing its supervisor end, it would start the reporter.
-    killed = end_marked(campaign.run_id, roles=frozenset({"guardian"}), deadline_s=KILL_DEADLINE_S).killed
+    killed = end_marked(campaign.mark, roles=frozenset({"guardian"}), deadline_s=KILL_DEADLINE_S).killed
     with contextlib.ExitStack() as held:
         handles = []
         for pid, start_tick in campaign.processes:
@@ -299,11 +301,11 @@ def _kill(campaign: Campaign) -> int:
                 handles.append(held.enter_context(handle))
                 handle.kill(with_group=False)
         killed += len(wait_gone(handles, timeout_s=KILL_DEADLINE_S))
-    return killed + end_marked(campaign.run_id, roles=EVERY_ROLE, deadline_s=KILL_DEADLINE_S).killed
+    return killed + end_marked(campaign.mark, roles=EVERY_ROLE, deadline_s=KILL_DEADLINE_S).killed
 
 
 def _runs(campaign: Campaign, roles: frozenset[str]) -> bool:
-    if load_of(campaign.run_id, roles):
+    if load_of(campaign.mark, roles):
         return True
     return bool(roles - LOAD_ROLES) and bool(_alive(campaign.processes))
 
@@ -324,7 +326,7 @@ def _verified(
 ) -> CampaignStopped:
     survivors = []
     for _ in range(2):  # twice: a child that was born during the first search is seen by the second
-        survivors = [f"process {found.pid} ({found.role})" for found in load_of(campaign.run_id, EVERY_ROLE)]
+        survivors = [f"process {found.pid} ({found.role})" for found in load_of(campaign.mark, EVERY_ROLE)]
         survivors += [f"process {pid} (supervisor)" for pid in _alive(campaign.processes)]
     facts = [] if survivors else ["no process carries the marker of this run, searched twice"]
     if campaign.processes and not survivors:

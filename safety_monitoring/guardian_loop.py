@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from baseline_metrics.clock import Clock
-from baseline_metrics.host_files import MARK_RUNS_DIR, HostFiles
+from baseline_metrics.host_files import MARK_RUNS_DIR, HostFiles, RunMark
 from baseline_metrics.load_page import LEASE_RENEWAL_S
 from safety_monitoring import registry
 from safety_monitoring.guardian_drill import DrillWatch, LeaseHeld, NoDrill, Unseen
@@ -86,6 +86,7 @@ class Guardian:
         host: HostFiles,
     ) -> None:
         self._order = order
+        self._run = RunMark(run_id=order.run_id, state_dir=registry.state_directory(os.environ))
         self._orders = orders
         self._reports = reports
         self._journal = journal
@@ -264,7 +265,7 @@ class Guardian:
             one.page.revoke()
         if alive:  # the pipe alone, which never waits: the journal's disk might, and nobody has been ended yet
             self._reports.send(LoadEnding(cause=cause, detail=detail, at_mono_s=self._clock.mono_s()))
-        ended = end_workers([one.handle for one in watched], [one.page for one in watched], run_id=self._order.run_id)
+        ended = end_workers([one.handle for one in watched], [one.page for one in watched], run=self._run)
         survivors = "; ".join(survivor.text() for survivor in ended.survivors)
         self._tell(
             LoadEnded(
@@ -362,7 +363,7 @@ class Guardian:
         if isinstance(watched, Refused):
             return
         self._workers.end_lease((worker,))
-        ended = end_workers((watched.handle,), (watched.page,), run_id=self._order.run_id, roles=_DRILL_ROLE)
+        ended = end_workers((watched.handle,), (watched.page,), run=self._run, roles=_DRILL_ROLE)
         if in_time and not ended.survivors:
             self._tell(DrillEnded(path=path, seen_mono_s=seen_mono_s, gone_mono_s=ended.gone_mono_s))
 

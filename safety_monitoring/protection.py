@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, ProcessGone, process_stat
+from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, MARK_STATE_DIR, ProcessGone, RunMark, process_stat
 from safety_monitoring.messages import Protection
 from safety_monitoring.stopping import Ended, ProcessHandle, end_workers, open_handle
 
@@ -26,9 +26,9 @@ _REHEARSAL_S = 30
 """How long the process of the kill rehearsal would live if nobody ended it."""
 
 
-def protect(run_id: str) -> tuple[Protection, ...]:
+def protect(run: RunMark) -> tuple[Protection, ...]:
     """Rehearse the kill path, then harden this process; one row each."""
-    rows = (_row("kill path", lambda: _rehearse_kill(run_id)),)
+    rows = (_row("kill path", lambda: _rehearse_kill(run)),)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -48,20 +48,20 @@ def _row(name: str, attempt: Callable[[], tuple[bool, str]]) -> Protection:
     return Protection(name=name, works=works, detail=detail)
 
 
-def _rehearse_kill(run_id: str) -> tuple[bool, str]:
-    environ = {**os.environ, MARK_RUN_ID: run_id, MARK_ROLE: "drill"}
+def _rehearse_kill(run: RunMark) -> tuple[bool, str]:
+    environ = {**os.environ, MARK_RUN_ID: run.run_id, MARK_STATE_DIR: run.state_dir, MARK_ROLE: "drill"}
     sleeper = [sys.executable, "-S", "-E", "-c", f"import time; time.sleep({_REHEARSAL_S})"]
     with subprocess.Popen(
         sleeper, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     ) as process:
         try:
-            ended = _end_rehearsed(process.pid, run_id)
+            ended = _end_rehearsed(process.pid, run)
         finally:
             process.kill()
     return not ended.survivors, f"a process was ended in {ended.seconds * 1000:.0f} ms"
 
 
-def _end_rehearsed(pid: int, run_id: str) -> Ended:
+def _end_rehearsed(pid: int, run: RunMark) -> Ended:
     stat = process_stat(pid)
     if isinstance(stat, ProcessGone):
         raise OSError(f"the rehearsed process {pid} was gone before it was ended")
@@ -69,7 +69,7 @@ def _end_rehearsed(pid: int, run_id: str) -> Ended:
     if not isinstance(handle, ProcessHandle):
         raise OSError(handle.reason)
     with handle:
-        return end_workers((handle,), (), run_id=run_id)
+        return end_workers((handle,), (), run=run)
 
 
 def _schedule_first() -> tuple[bool, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from baseline_metrics.host_files import MarkedProcess, ProcessGone, marked_processes, process_stat
+from baseline_metrics.host_files import MarkedProcess, ProcessGone, RunMark, marked_processes, process_stat
 from baseline_metrics.load_page import LoadPage
 
 GRACE_S = 0.03
@@ -153,7 +153,7 @@ def end_workers(
     handles: Sequence[ProcessHandle],
     pages: Iterable[LoadPage],
     *,
-    run_id: str,
+    run: RunMark,
     roles: frozenset[str] = LOAD_ROLES,
     grace_s: float = GRACE_S,
     deadline_s: float = DEADLINE_S,
@@ -172,7 +172,7 @@ def end_workers(
     left_s = began_mono_s + deadline_s - time.monotonic()
     still_there = _not_gone(stubborn, timeout_s=max(0.0, left_s))
     gone_mono_s = time.monotonic()
-    rest = end_marked(run_id, roles=roles, deadline_s=max(0.0, began_mono_s + deadline_s - gone_mono_s))
+    rest = end_marked(run, roles=roles, deadline_s=max(0.0, began_mono_s + deadline_s - gone_mono_s))
     named = {survivor.pid: survivor for survivor in (*map(_survivor, still_there), *rest.survivors)}
     return Ended(
         began_mono_s=began_mono_s,
@@ -183,14 +183,14 @@ def end_workers(
     )
 
 
-def end_marked(run_id: str, *, roles: frozenset[str] = LOAD_ROLES, deadline_s: float = DEADLINE_S) -> Ended:
+def end_marked(run: RunMark, *, roles: frozenset[str] = LOAD_ROLES, deadline_s: float = DEADLINE_S) -> Ended:
     """Search for processes that carry the run's marker in one of the roles, and SIGKILL them, until quiet twice.
 
     Finds who changed session, group or parent; not who emptied its environment or belongs to another user.
     """
     began_mono_s = gone_mono_s = time.monotonic()
     seen: set[int] = set()
-    found = load_of(run_id, roles)
+    found = load_of(run, roles)
     quiet = 0
     while True:
         quiet = 0 if found else quiet + 1
@@ -202,8 +202,8 @@ def end_marked(run_id: str, *, roles: frozenset[str] = LOAD_ROLES, deadline_s: f
             gone_mono_s = time.monotonic()
         if time.monotonic() - began_mono_s >= deadline_s:
             break
-        found = load_of(run_id, roles)
-    survivors = tuple(_survivor(process) for process in load_of(run_id, roles)) if quiet < QUIET_SEARCHES else ()
+        found = load_of(run, roles)
+    survivors = tuple(_survivor(process) for process in load_of(run, roles)) if quiet < QUIET_SEARCHES else ()
     return Ended(
         began_mono_s=began_mono_s,
         gone_mono_s=time.monotonic() if survivors else gone_mono_s,
@@ -213,10 +213,10 @@ def end_marked(run_id: str, *, roles: frozenset[str] = LOAD_ROLES, deadline_s: f
     )
 
 
-def load_of(run_id: str, roles: frozenset[str] = LOAD_ROLES) -> tuple[MarkedProcess, ...]:
+def load_of(run: RunMark, roles: frozenset[str] = LOAD_ROLES) -> tuple[MarkedProcess, ...]:
     """The running processes of a run that have one of the roles, never the caller itself."""
     own_pid = os.getpid()
-    return tuple(found for found in marked_processes(run_id) if found.role in roles and found.pid != own_pid)
+    return tuple(found for found in marked_processes(run) if found.role in roles and found.pid != own_pid)
 
 
 def _kill_found(found: Sequence[MarkedProcess]) -> None:

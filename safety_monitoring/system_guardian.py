@@ -20,7 +20,7 @@ if __name__ == "__main__" and not __package__:
 
 from baseline_metrics.clock import SystemClock
 from baseline_metrics.codec import from_json_value
-from baseline_metrics.host_files import MARK_ROLE, HostFiles, ProcessGone, start_ticks
+from baseline_metrics.host_files import MARK_ROLE, HostFiles, ProcessGone, RunMark, start_ticks
 from safety_monitoring import registry
 from safety_monitoring.guardian_loop import Guardian, Trouble
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, ReportPipe
@@ -103,7 +103,7 @@ def guard(order: GuardianOrder, *, order_descriptor: int, report_descriptor: int
         clock=SystemClock(),
         host=HostFiles(),
     )
-    protections = protect(order.run_id)
+    protections = protect(RunMark(run_id=order.run_id, state_dir=registry.state_directory(os.environ)))
     guardian.ready(GuardianReady(pid=os.getpid(), start_ticks=own_start_ticks, protections=protections))
     while guardian.turn():
         guardian.wait(order_descriptor)

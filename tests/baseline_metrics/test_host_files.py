@@ -16,6 +16,7 @@ from baseline_metrics.host_files import (
     MarkedProcess,
     ProcessGone,
     ProcessStat,
+    RunMark,
     boot_id,
     disk_readings,
     load_average_1min,
@@ -156,7 +157,7 @@ def test_markers_are_read_from_the_environment(tmp_path: Path) -> None:
     write(tmp_path, "44/stat", stat_line(44))
     write(tmp_path, "45/environ", b"")
     write(tmp_path, "45/stat", stat_line(45, state="Z"))
-    found = marked_processes("night-1", root=str(tmp_path))
+    found = marked_processes(RunMark(run_id="night-1", state_dir=""), root=str(tmp_path))
     assert found == (
         MarkedProcess(pid=42, start_ticks=5, run_id="night-1", role="worker", runs_dir="/r", state_dir="/s"),
     )
@@ -180,13 +181,15 @@ def test_a_real_process_is_found_until_it_is_a_zombie(tmp_path: Path) -> None:
     environ = {**os.environ, "DAYBREAK_RUN_ID": run_id, "DAYBREAK_ROLE": "drill"}
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], env=environ, stdin=subprocess.PIPE) as process:
         deadline_mono_s = time.monotonic() + HANG_S
-        while not (found := marked_processes(run_id)) and time.monotonic() < deadline_mono_s:
+        while (
+            not (found := marked_processes(RunMark(run_id=run_id, state_dir=""))) and time.monotonic() < deadline_mono_s
+        ):
             time.sleep(0.005)
         assert [(one.pid, one.role) for one in found] == [(process.pid, "drill")]
         assert found[0].start_ticks == start_ticks(process.pid)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert marked_processes(run_id) == ()
+        assert marked_processes(RunMark(run_id=run_id, state_dir="")) == ()
         stat = process_stat(process.pid)
         assert isinstance(stat, ProcessStat)
         assert stat.state == "Z"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from baseline_metrics.host_files import MarkedProcess, marked_processes
+from baseline_metrics.host_files import MarkedProcess, RunMark, marked_processes
 from campaign import control
 from campaign.control import AnyRun, Everywhere
 from campaign.interfaces.exit_codes import Exit
@@ -113,7 +113,11 @@ def bench(tmp_path: Path, state_dir: Path) -> Iterator[Bench]:
     yield made
 
     def left_running() -> list[MarkedProcess]:
-        return [process for run in made.runs() for process in marked_processes(run.name)]
+        return [
+            process
+            for run in made.runs()
+            for process in marked_processes(RunMark(run_id=run.name, state_dir=str(state_dir)))
+        ]
 
     deadline_mono_s = time.monotonic() + QUIET_S_MAX
     while (left := left_running()) and time.monotonic() < deadline_mono_s:

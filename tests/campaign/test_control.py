@@ -120,7 +120,7 @@ def test_asks_a_real_process_and_waits_until_it_is_gone(tmp_path: Path) -> None:
     with stand_in(run_id="control-test-1", role="supervisor") as identity:
         assert ask_to_end(identity) == Asked()
         entry = entry_of(tmp_path, run_id="control-test-1", supervisor=identity)
-        quiet = wait_until_quiet(entry, clock=SystemClock(), wait_s_max=30.0)
+        quiet = wait_until_quiet(entry, state_dir=str(tmp_path), clock=SystemClock(), wait_s_max=30.0)
         assert isinstance(quiet, Quiet)
         assert ask_to_end(identity) == GoneAlready()
     assert ask_to_end(identity) == GoneAlready()
@@ -133,7 +133,7 @@ def test_waiting_is_bounded_and_names_what_runs(tmp_path: Path) -> None:
     dead = ProcessIdentity(pid=mine.pid, start_ticks=mine.start_ticks - 1, boot_id=mine.boot_id)
     with stand_in(run_id="control-test-2", role="worker") as worker:
         entry = entry_of(tmp_path, run_id="control-test-2", supervisor=dead)
-        result = wait_until_quiet(entry, clock=FakeClock(), wait_s_max=1.0)
+        result = wait_until_quiet(entry, state_dir=str(tmp_path), clock=FakeClock(), wait_s_max=1.0)
     assert isinstance(result, StillThere)
     assert result.pids == (worker.pid,)
     assert 1.0 <= result.waited_s <= 1.0 + 2 * control.LOOK_S

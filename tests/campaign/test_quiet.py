@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from baseline_metrics.clock import FakeClock
-from baseline_metrics.host_files import marked_processes
+from baseline_metrics.host_files import RunMark, marked_processes
 from campaign.leftovers import check_serial_locks, check_shared_memory, check_sockets
 from campaign.quiet import BETWEEN_S, LOOKS, LOOKS_MAX, QuietPlaces, quiet_check
 from monitoring_logs.records import QuietFact, QuietState
@@ -37,6 +37,11 @@ def marked_child(run_id: str) -> Iterator[int]:
         child.kill()
         child.wait(HANG_S)
         child.stdout.close()
+
+
+def mark_of(run_id: str, state_dir: str = "") -> RunMark:
+    """A run's mark, of any registry if none is named."""
+    return RunMark(run_id=run_id, state_dir=state_dir)
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def nothing() -> None:
 def test_a_quiet_run_is_looked_at_twice(run_id: str, tmp_path: Path) -> None:
     """A process may be born between two looks: one is not enough, and a third is not needed."""
     clock = FakeClock()
-    fact = quiet_check(run_id, ours=(), places=places(tmp_path), clock=clock, pump=nothing)
+    fact = quiet_check(mark_of(run_id), ours=(), places=places(tmp_path), clock=clock, pump=nothing)
     assert fact.processes_left == ()
     assert fact.seconds == pytest.approx((LOOKS - 1) * BETWEEN_S)
     assert "none left" in fact.checks[0]
@@ -78,7 +83,9 @@ def test_a_process_that_stays_is_named_after_all_looks(run_id: str, tmp_path: Pa
     pumped: list[int] = []
     clock = FakeClock()
     with marked_child(run_id) as pid:
-        fact = quiet_check(run_id, ours=(), places=places(tmp_path), clock=clock, pump=lambda: pumped.append(1))
+        fact = quiet_check(
+            mark_of(run_id), ours=(), places=places(tmp_path), clock=clock, pump=lambda: pumped.append(1)
+        )
         assert fact.processes_left == (pid,)
         assert "1 left" in fact.checks[0]
     assert len(pumped) == LOOKS_MAX
@@ -89,7 +96,7 @@ def test_a_process_that_stays_is_named_after_all_looks(run_id: str, tmp_path: Pa
 def test_supervisor_and_guardian_themselves_are_not_left_over(run_id: str, tmp_path: Path) -> None:
     """Who asks is still there, of course."""
     with marked_child(run_id) as pid:
-        fact = quiet_check(run_id, ours=(pid,), places=places(tmp_path), clock=FakeClock(), pump=nothing)
+        fact = quiet_check(mark_of(run_id), ours=(pid,), places=places(tmp_path), clock=FakeClock(), pump=nothing)
     assert fact.processes_left == ()
 
 
@@ -97,8 +104,8 @@ def test_supervisor_and_guardian_themselves_are_not_left_over(run_id: str, tmp_p
 def test_another_runs_process_is_none_of_ours(run_id: str, tmp_path: Path) -> None:
     """Only this run's mark counts."""
     with marked_child(f"{run_id}-other") as pid:
-        fact = quiet_check(run_id, ours=(), places=places(tmp_path), clock=FakeClock(), pump=nothing)
-        assert [found.pid for found in marked_processes(f"{run_id}-other")] == [pid]
+        fact = quiet_check(mark_of(run_id), ours=(), places=places(tmp_path), clock=FakeClock(), pump=nothing)
+        assert [found.pid for found in marked_processes(mark_of(f"{run_id}-other"))] == [pid]
     assert fact.processes_left == ()
 
 
@@ -118,7 +125,7 @@ def test_a_process_that_goes_meanwhile_is_not_left(run_id: str, tmp_path: Path) 
         if ended.returncode is None:
             ended.communicate(timeout=HANG_S)
 
-    fact = quiet_check(run_id, ours=(), places=places(tmp_path), clock=FakeClock(), pump=let_go)
+    fact = quiet_check(mark_of(run_id), ours=(), places=places(tmp_path), clock=FakeClock(), pump=let_go)
     assert fact.processes_left == ()
     assert fact.seconds > BETWEEN_S
 
@@ -130,7 +137,7 @@ def test_files_that_are_left_are_named(run_id: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/meta.json.new").write_bytes(b"")
     (tmp_path / "run/meta.json").write_bytes(b"")
-    fact = quiet_check(run_id, ours=(), places=places(tmp_path), clock=FakeClock(), pump=nothing)
+    fact = quiet_check(mark_of(run_id), ours=(), places=places(tmp_path), clock=FakeClock(), pump=nothing)
     (files,) = [check for check in fact.certificate if check.state is QuietState.LEFT]
     assert files.detail == "2 left: worker-1.page, meta.json.new"
     assert "load pages and temporary files: 2 left: worker-1.page, meta.json.new" in fact.checks
@@ -140,13 +147,13 @@ def test_what_cannot_be_looked_at_is_unknown(run_id: str, tmp_path: Path) -> Non
     """A file where a directory should be: not "clean"."""
     made = places(tmp_path)
     (tmp_path / "state/pages").write_bytes(b"")
-    fact = quiet_check(run_id, ours=(), places=made, clock=FakeClock(), pump=nothing)
+    fact = quiet_check(mark_of(run_id), ours=(), places=made, clock=FakeClock(), pump=nothing)
     assert states(fact)["load pages and temporary files"] is QuietState.UNKNOWN
 
 
 def test_a_clean_end_says_what_was_looked_for(run_id: str, tmp_path: Path) -> None:
     """Five lines, all clean."""
-    fact = quiet_check(run_id, ours=(os.getpid(),), places=places(tmp_path), clock=FakeClock(), pump=nothing)
+    fact = quiet_check(mark_of(run_id), ours=(os.getpid(),), places=places(tmp_path), clock=FakeClock(), pump=nothing)
     assert len(fact.certificate) == 5
     assert set(states(fact).values()) == {QuietState.CLEAN}
 

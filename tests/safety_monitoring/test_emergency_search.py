@@ -15,6 +15,7 @@ from campaign.night import CONCLUDING_S_MAX
 from safety_monitoring import emergency_sequence, registry
 from safety_monitoring.emergency_search import Scope, find_campaigns, left_alone
 from safety_monitoring.emergency_sequence import FINISH_S, Outcome, stop_all
+from safety_monitoring.stopping import load_of
 from tests.support.guardian_rig import REPORT_S_MAX, ROOT, Places, runs, wait_until_gone
 
 NOBODY = 65_534
@@ -47,7 +48,7 @@ def marked(places: Places, role: str, *, user: int | None = None) -> Iterator[su
     with subprocess.Popen(["/bin/sleep", "60"], env=environ, user=user, start_new_session=True) as process:
         try:
             deadline_mono_s = time.monotonic() + REPORT_S_MAX
-            while process.pid not in {found.pid for found in marked_processes(places.run_id)}:
+            while process.pid not in {found.pid for found in marked_processes(places.mark)}:
                 assert time.monotonic() < deadline_mono_s, "the mark does not show"
                 time.sleep(0.005)
             yield process
@@ -68,7 +69,7 @@ def campaign(base: Path, run_id: str) -> Iterator[tuple[Places, subprocess.Popen
             yield places, process
         finally:
             process.kill()
-            for found in marked_processes(run_id):
+            for found in marked_processes(places.mark):
                 wait_until_gone(found.pid)
 
 
@@ -119,6 +120,35 @@ def test_a_runs_directory_narrows_across_state_directories(tmp_path: Path) -> No
         outcome = stop(scope, only(one.run_id, two.run_id))
         assert (outcome.is_quiet, outcome.elsewhere) == (True, ())
         assert (runs(first.pid), runs(second.pid)) == (False, True)
+
+
+def test_two_campaigns_of_one_name_are_two(tmp_path: Path) -> None:
+    """The same run id in two registries: a named registry stops its own, no named one stops both, each with its STOP."""
+    run_id = run_id_of(tmp_path)
+    with campaign(tmp_path / "one", run_id) as (one, first), campaign(tmp_path / "two", run_id) as (two, second):
+        own = Scope(state=str(one.state_dir), runs_dir="", every_state=False)
+        outcome = stop(own, only(run_id))
+        assert outcome.is_quiet, outcome.text()
+        assert (len(outcome.campaigns), len(outcome.elsewhere)) == (1, 1)
+        assert (runs(first.pid), runs(second.pid)) == (False, True)
+        assert load_of(two.mark), "its load goes on"
+        outcome = stop(from_elsewhere(tmp_path), only(run_id))
+        assert outcome.is_quiet, outcome.text()
+        assert not runs(second.pid)
+        assert (two.run_dir / "STOP").exists()
+
+
+def test_both_campaigns_of_one_name_are_stopped_at_once(tmp_path: Path) -> None:
+    """One emergency stop means both."""
+    run_id = run_id_of(tmp_path)
+    with campaign(tmp_path / "one", run_id) as (one, first), campaign(tmp_path / "two", run_id) as (two, second):
+        outcome = stop(from_elsewhere(tmp_path), only(run_id))
+        assert outcome.is_quiet, outcome.text()
+        assert len(outcome.campaigns) == 2
+        assert not runs(first.pid)
+        assert not runs(second.pid)
+        assert (one.run_dir / "STOP").exists()
+        assert (two.run_dir / "STOP").exists()
 
 
 def test_what_is_left_alone_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from baseline_metrics.host_files import marked_processes, start_ticks
+from baseline_metrics.host_files import RunMark, marked_processes, start_ticks
 from baseline_metrics.load_page import LoadPage
 from safety_monitoring.stopping import (
     NotTheProcess,
@@ -52,7 +52,7 @@ def sleeper(places: Places, role: str = "worker", code: str = "import time; time
     process = subprocess.Popen(command, env=places.environ(role), start_new_session=True)
     try:
         deadline_mono_s = time.monotonic() + REPORT_S_MAX
-        while process.pid not in [found.pid for found in marked_processes(places.run_id)]:
+        while process.pid not in [found.pid for found in marked_processes(places.mark)]:
             assert time.monotonic() < deadline_mono_s
             time.sleep(0.002)
         yield process.pid
@@ -99,7 +99,7 @@ def test_who_looks_at_its_page_leaves_by_itself(places: Places) -> None:
         worker.page.grant(lease_until_mono_ns=time.monotonic_ns() + 60 * 10**9, share=1.0)
         worker.wait_for_load()
         with held(worker.process.pid) as handle:
-            ended = end_workers((handle,), (worker.page,), run_id=places.run_id, grace_s=SOON_S)
+            ended = end_workers((handle,), (worker.page,), run=places.mark, grace_s=SOON_S)
         assert (ended.killed, ended.strays, ended.survivors) == (0, 0, ())
         assert worker.wait() == 75
         assert worker.page.lease_until_mono_ns == 0
@@ -114,25 +114,44 @@ def test_who_does_not_leave_is_killed_with_its_group(places: Places) -> None:
     )
     with sleeper(places, code=f"{code} time.sleep(20)") as pid:
         deadline_mono_s = time.monotonic() + REPORT_S_MAX
-        while len(load_of(places.run_id)) < 2 and time.monotonic() < deadline_mono_s:
+        while len(load_of(places.mark)) < 2 and time.monotonic() < deadline_mono_s:
             time.sleep(0.002)
         with held(pid) as handle:
-            ended = end_workers((handle,), (), run_id=places.run_id)
+            ended = end_workers((handle,), (), run=places.mark)
         assert ended.killed == 1
         assert ended.survivors == ()
         assert 0.0 < ended.seconds < SOON_S
-        assert load_of(places.run_id) == ()
+        assert load_of(places.mark) == ()
 
 
 def test_roles_that_were_not_named_are_spared(places: Places) -> None:
     """A search for drill processes leaves workers and everybody else of the run alone, and other runs anyway."""
     other = Places(base=places.base / "other", run_id=f"{places.run_id}x").make()
     with sleeper(places, "worker") as worker, sleeper(places, "reporter") as reporter, sleeper(other) as stranger:
-        assert end_marked(places.run_id, roles=frozenset({"drill"})).killed == 0
-        assert end_marked(places.run_id).killed == 1
+        assert end_marked(places.mark, roles=frozenset({"drill"})).killed == 0
+        assert end_marked(places.mark).killed == 1
         assert not runs(worker)
         assert runs(reporter)
         assert runs(stranger)
+
+
+def test_a_run_of_the_same_name_in_another_registry_is_spared(places: Places) -> None:
+    """Two users may choose one name in one second: only the registry tells their processes apart."""
+    twin = Places(base=places.base / "twin", run_id=places.run_id).make()
+    with sleeper(places) as ours, sleeper(twin) as theirs:
+        assert [found.pid for found in load_of(places.mark)] == [ours]
+        assert end_marked(places.mark).killed == 1
+        assert not runs(ours)
+        assert runs(theirs)
+        assert [found.pid for found in load_of(twin.mark)] == [theirs]
+
+
+def test_a_registry_is_known_by_where_its_path_leads(places: Places) -> None:
+    """A link to the state directory, as another environment may spell it, hides no process."""
+    link = places.base / "link"
+    link.symlink_to(places.state_dir)
+    with sleeper(places) as pid:
+        assert [found.pid for found in load_of(RunMark(run_id=places.run_id, state_dir=str(link)))] == [pid]
 
 
 def test_a_process_that_keeps_forking_is_exhausted(places: Places) -> None:
@@ -140,10 +159,10 @@ def test_a_process_that_keeps_forking_is_exhausted(places: Places) -> None:
     with sleeper(places, code=_FORKS) as pid:
         time.sleep(0.1)
         with held(pid) as handle:
-            ended = end_workers((handle,), (), run_id=places.run_id)
+            ended = end_workers((handle,), (), run=places.mark)
         assert ended.survivors == ()
         assert ended.strays > 0
-        assert load_of(places.run_id) == ()
+        assert load_of(places.mark) == ()
 
 
 def test_ending_is_bounded(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +171,7 @@ def test_ending_is_bounded(places: Places, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr("safety_monitoring.stopping.signal.pidfd_send_signal", lambda *_: None)
         monkeypatch.setattr("safety_monitoring.stopping.os.killpg", lambda *_: None)
         began_mono_s = time.monotonic()
-        ended = end_workers((handle,), (), run_id=places.run_id, deadline_s=0.3)
+        ended = end_workers((handle,), (), run=places.mark, deadline_s=0.3)
         assert time.monotonic() - began_mono_s < SOON_S
         (survivor,) = ended.survivors
         assert survivor.pid == pid
@@ -163,7 +182,7 @@ def test_nobody_to_end_is_no_work(places: Places) -> None:
     """Without processes the ending answers at once."""
     page = LoadPage(str(places.base / "page"), create=True)
     page.grant(lease_until_mono_ns=1 << 62, share=1.0)
-    ended = end_workers((), (page,), run_id=places.run_id)
+    ended = end_workers((), (page,), run=places.mark)
     assert (ended.killed, ended.strays, ended.survivors) == (0, 0, ())
     assert (page.share, page.lease_until_mono_ns) == (0.0, 0)
     page.close()

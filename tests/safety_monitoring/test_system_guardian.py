@@ -301,6 +301,17 @@ def test_protections_are_read_back(rig: Rig) -> None:
     assert rig.ready.pid == rig.guardian.pid
 
 
+def test_the_rehearsal_spares_a_run_of_the_same_name(places: Places) -> None:
+    """A guardian that starts ends the process that it rehearses with, and nobody of another registry's run."""
+    twin = Places(base=places.base / "twin", run_id=places.run_id).make()
+    with subprocess.Popen(["/bin/sleep", "60"], env=twin.environ("drill"), start_new_session=True) as theirs:
+        try:
+            with Rig(places, places.order()):
+                assert theirs.poll() is None
+        finally:
+            theirs.kill()
+
+
 def test_beats_carry_readings(rig: Rig) -> None:
     """Once a second the guardian says that its loop turns, and what it read."""
     first, second = rig.expect(GuardianBeat), rig.expect(GuardianBeat)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, ProcessStat, process_stat
+from baseline_metrics.host_files import MARK_ROLE, MARK_RUN_ID, ProcessStat, RunMark, process_stat
 from safety_monitoring.stopping import end_marked, load_of
 from stress_scenarios.engines.drill_engine import MEMORY_BYTES
 from stress_scenarios.load_plan import EngineName
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.process
 
 HANG_S = 30.0
 RUN_ID = f"drill-engine-{os.getpid()}"
+MARK = RunMark(run_id=RUN_ID, state_dir="")
 
 
 def drill(directory: Path, *options: str) -> SoloWorker:
@@ -116,15 +117,15 @@ def test_an_escaping_drill_leaves_a_grandchild_that_only_its_mark_betrays(
     monkeypatch.setenv(MARK_ROLE, "drill")
     with drill(tmp_path, "--drill-fault", "escape") as worker:
         see_load(worker)
-        (escaped,) = [found for found in load_of(RUN_ID) if found.pid != worker.process.pid]
+        (escaped,) = [found for found in load_of(MARK) if found.pid != worker.process.pid]
         stat = process_stat(escaped.pid)
         assert isinstance(stat, ProcessStat)
         assert stat.parent_pid != worker.process.pid
         assert os.getsid(escaped.pid) != os.getsid(worker.process.pid)
         worker.revoke()
         assert worker.process.wait(HANG_S) == EXIT_PERMISSION_GONE
-        assert [found.pid for found in load_of(RUN_ID)] == [escaped.pid]
-        ended = end_marked(RUN_ID)
+        assert [found.pid for found in load_of(MARK)] == [escaped.pid]
+        ended = end_marked(MARK)
         assert (ended.strays, ended.survivors) == (1, ())
 
 

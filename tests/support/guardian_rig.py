@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from baseline_metrics.codec import to_json_value
-from baseline_metrics.host_files import ProcessGone, process_stat, start_ticks
+from baseline_metrics.host_files import ProcessGone, RunMark, process_stat, start_ticks
 from baseline_metrics.load_page import LoadPage
 from safety_monitoring.limits import Limits
 from safety_monitoring.messages import (
@@ -58,6 +58,11 @@ class Places:
     def state_dir(self) -> Path:
         """The registry."""
         return self.base / "state"
+
+    @property
+    def mark(self) -> RunMark:
+        """What its processes carry."""
+        return RunMark(run_id=self.run_id, state_dir=str(self.state_dir))
 
     @property
     def permit(self) -> Path:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from baseline_metrics.host_files import MarkedProcess, marked_processes
+from baseline_metrics.host_files import MarkedProcess, RunMark, marked_processes
 from baseline_metrics.samples import Sample
 from campaign import control
 from campaign.status import Ended, NoStatus, Status, read_status
@@ -208,7 +208,11 @@ class Campaign:
 
     def marked(self, *roles: str) -> tuple[MarkedProcess, ...]:
         """Its running processes, of these roles or of all."""
-        return tuple(found for found in marked_processes(self.run_id) if not roles or found.role in roles)
+        return tuple(
+            found
+            for found in marked_processes(RunMark(run_id=self.run_id, state_dir=str(self.home.state_dir)))
+            if not roles or found.role in roles
+        )
 
     def pid_of(self, role: str) -> int:
         """The one process of a role."""

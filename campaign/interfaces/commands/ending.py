@@ -41,8 +41,10 @@ def stop(run: str, runs_dir: Path | None) -> int:
     for campaign in leftovers:
         tell(f"{campaign.entry.run_id} is not running; what its supervisor left is cleared up by --emergency-stop")
     asked = [(campaign, _ask(campaign)) for campaign in alive]
+    state_dir, clock = control.state_directory(os.environ), SystemClock()
     results = [
-        (campaign, answer, control.wait_until_quiet(campaign.entry, clock=SystemClock())) for campaign, answer in asked
+        (campaign, answer, control.wait_until_quiet(campaign.entry, state_dir=state_dir, clock=clock))
+        for campaign, answer in asked
     ]
     if manner().json:
         emit({"stopped": [_stop_document(campaign, result) for campaign, _, result in results]})
