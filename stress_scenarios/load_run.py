@@ -99,13 +99,18 @@ class LoadRun:
             self.sleepers.close()
 
     def release(self) -> None:
-        """Start nothing more; what is in flight drains."""
+        """Start what has come due until now and was permitted, and nothing more; what is in flight drains."""
         if self._is_over:
             return
+        if self._begun:
+            self._over_mono_s = over_s = self.now_s()
+            if not self._faults:
+                self.turn(over_s, lag_s=0.0)
+                if self.is_permitted(over_s):
+                    self._pool.take_due(min(over_s, self.clock.end_mono_s))
         self._is_over = True
         self.wanted = 0
         if self._begun:
-            self._over_mono_s = self.now_s()
             self._pool.close(self._over_mono_s)
             self._wake_all()
 
@@ -301,9 +306,6 @@ class LoadRun:
             next_s = self._pool.next_mono_s()
             end_s = self.clock.end_mono_s
             if end_s <= now_s:
-                if next_s <= now_s and self.is_permitted(now_s):
-                    self._pool.take_due(now_s)
-                    await asyncio.sleep(0)  # whoever got an arrival starts it: it came before the end, we are late
                 self.release()
             elif next_s > now_s:
                 await self.sleepers.until(min(next_s, end_s))

@@ -227,21 +227,23 @@ class OpenUser(VirtualUser):
     async def _next(self) -> float:
         now_s = self._ask()
         run = self._run
-        while self.connection < run.wanted:
-            if not self._taken:
+        while True:
+            wanted = self.connection < run.wanted
+            if wanted and not self._taken:
                 self._taken = self._desk.next_waiting(now_s)
-            if not self._taken:
-                await self._idle()
-            elif self._desk.is_too_late(self._taken[0], now_s):
+            if self._taken and self._desk.is_too_late(self._taken[0], now_s):
                 self._give_up()
-            elif run.is_permitted(now_s):
-                self._due_s = self._taken[0]
+            elif self._taken and run.is_permitted(now_s):
+                self._due_s = self._taken[0]  # also when nobody is wanted any more: it came due before
                 return self._due_s
-            else:
+            elif not wanted:
+                self._give_up()
+                raise LoadOver
+            elif self._taken:
                 await run.sleepers.until(now_s + LOOK_AGAIN_S)
+            else:
+                await self._idle()
             now_s = run.now_s()
-        self._give_up()
-        raise LoadOver
 
     def started(self, operation: int) -> None:
         """See session_program.Starts."""

@@ -72,6 +72,9 @@ class ClosedCrowd:
             at_us = now_us()
         return queue[0][0] if queue else NEVER_US
 
+    def start_last(self, at_us: int) -> None:
+        """Nobody is owed a start: who waits for an answer misses one as well."""
+
     def look(self, at_us: int) -> None:
         """Nothing to look at."""
 

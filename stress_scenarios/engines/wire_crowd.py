@@ -27,6 +27,10 @@ class Crowd(Protocol):
         """Start whatever is due by now. Returns the next instant to be called at; NEVER_US for none."""
         ...
 
+    def start_last(self, at_us: int) -> None:
+        """The load is over at this instant. Start what had come due by then and would else count as dropped."""
+        ...
+
     def look(self, at_us: int) -> None:
         """Called at least every 10 ms. Starts nothing."""
         ...

@@ -103,13 +103,17 @@ class WireLoadRun:
             self._alarm.close()
 
     def release(self) -> None:
-        """Start nothing more; what is in flight drains."""
+        """Start what has come due until now and was permitted, and nothing more; what is in flight drains."""
         if self.is_over:
             return
+        if self._begun:
+            self._over_us = now_us()
+            if not self._faults:
+                self.look(self._over_us)
+                self._crowd.start_last(min(self._over_us, self._end_us))
         self.is_over = True
         self.flowing = False
         if self._begun:
-            self._over_us = now_us()
             self._crowd.stop(self._over_us)
             self._changed.set()
 

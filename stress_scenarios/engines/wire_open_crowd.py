@@ -80,6 +80,16 @@ class OpenCrowd:
                 at_us = now_us()
         return max(self.next_us, at_us + WAKE_US_MIN)
 
+    def start_last(self, at_us: int) -> None:
+        """The load is over at this instant: what came due before it is started, as far as connections and one turn go."""
+        if self.next_us > at_us:
+            return
+        self._step_over_what_is_too_late(at_us)
+        given = 0
+        while self.next_us <= at_us and given < GIVEN_AT_ONCE_MAX:
+            self._give_out(now_us())
+            given += 1
+
     def look(self, at_us: int) -> None:
         """Drop what has waited too long."""
         waiting = self._waiting

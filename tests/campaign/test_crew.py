@@ -70,7 +70,7 @@ def test_the_rate_of_a_running_load_is_changed_over_all_workers(tmp_path: Path) 
         assert facts.operations_requested >= facts.operations_started >= 100
         assert facts.connections_requested == 20
         assert facts.operations_failed == 0
-        assert facts.operations_dropped <= 2, "what was due in the moment of the release"
+        assert facts.operations_dropped == 0
 
 
 def test_a_held_load_starts_nothing_and_goes_on_where_it_stood(tmp_path: Path) -> None:

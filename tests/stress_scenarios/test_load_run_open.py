@@ -18,6 +18,7 @@ from stress_scenarios.load_plan import (
     Spacing,
     SpikeRate,
 )
+from stress_scenarios.load_run import LoadRun
 from tests.stress_scenarios.fake_engine import FakeEngine
 from tests.stress_scenarios.load_rig import Ran, max_s, permit, run_load
 from tests.stress_scenarios.orders import an_order
@@ -219,6 +220,30 @@ def test_a_release_drops_what_waits(page: LoadPage) -> None:
     ran = run_load(page, open_order(connections=2, start_within_s=60.0), engine, (1.0, lambda run: run.release()))
     assert (ran.drained.operations_started, ran.drained.operations_dropped) == (2, 18)
     assert (ran.drained.operations_succeeded, ran.windows[-1].operations_due) == (2, 20)
+
+
+def test_what_came_due_while_the_loop_was_away_is_started_at_the_release(page: LoadPage) -> None:
+    """Idle users and new ones take it, and start it although nobody is wanted any more."""
+
+    def late(run: LoadRun) -> None:
+        jump(0.3)
+        run.release()
+
+    ran = run_load(page, open_order(), FakeEngine(), (5.01, late))
+    assert ran.drained.operations_started == ran.drained.operations_succeeded == ran.windows[-1].operations_due == 106
+    assert ran.drained.operations_dropped == 0
+
+
+def test_nothing_is_started_at_a_release_that_is_not_permitted(page: LoadPage) -> None:
+    """A load that was stopped starts nothing more, also not what had come due."""
+
+    def stopped(run: LoadRun) -> None:
+        page.revoke()
+        jump(0.3)
+        run.release()
+
+    ran = run_load(page, open_order(), FakeEngine(), (5.01, stopped))
+    assert ran.drained.operations_started == 100
 
 
 def test_arrivals_that_we_are_late_with_at_the_end_are_still_made(page: LoadPage) -> None:

@@ -238,6 +238,33 @@ def test_a_released_load_drops_nothing_that_was_not_due(page: LoadPage) -> None:
     ran.check_against(page)
 
 
+def test_what_came_due_while_the_loop_was_away_is_started_at_the_release(page: LoadPage) -> None:
+    """A release that finds the loop late is not a reason to drop: whoever came due before it has a connection."""
+
+    def late(run: WireLoadRun) -> None:
+        time.sleep(0.05)
+        run.release()
+
+    ran = run_load(page, arriving(an_order(connections=30, hold_s=60.0), 200.0), saying(OK), (0.1, late))
+    assert ran.drained.operations_dropped == 0
+    assert 29 <= ran.drained.operations_started == ran.windows[-1].operations_due
+    ran.check_against(page)
+
+
+def test_nothing_is_started_at_a_release_that_is_not_permitted(page: LoadPage) -> None:
+    """A load that was stopped starts nothing more, also not what had come due."""
+
+    def stopped(run: WireLoadRun) -> None:
+        page.revoke()
+        time.sleep(0.05)
+        run.release()
+
+    ran = run_load(page, arriving(an_order(connections=30, hold_s=60.0), 200.0), saying(OK), (0.1, stopped))
+    assert 15 <= ran.drained.operations_started <= 22
+    assert ran.drained.operations_started + ran.drained.operations_dropped <= ran.windows[-1].operations_due
+    ran.check_against(page)
+
+
 @pytest.mark.process
 def test_nginx_counts_the_arrivals_that_we_count(page: LoadPage, nginx: NginxServer) -> None:
     """Thousands a second, over as few connections as are needed, and each of them once."""
