@@ -68,7 +68,7 @@ test: dev  ## everything that has to hold: form, lint, types, layers, tests
 	$(MAKE) --no-print-directory pytest
 
 # Measurements. They need the machine for themselves, and end with an error when a goal is not reached.
-evidence-stop: setup  ## measure both ways of an emergency stop 100 times (20 min), into docs/evidence/
+evidence-stop: setup  ## measure eight ways in which load ends 100 times each (75 min, root), into docs/evidence/
 	$(BIN)/python -m benchmarks.stop_latency
 
 evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 min), into docs/evidence/

@@ -1,8 +1,8 @@
-"""Measures how long an emergency stop takes on a busy machine, from the stop until the last load process is gone.
+"""Measures how long the load of sixteen processes takes to end on a busy machine, for each way in which it can end.
 
-Real campaigns, one after another, are stopped while they hold their load: half by creating their STOP file, half by the
-emergency stop's command, with twice as many busy loops as cores beside them. Writes docs/evidence/stop-latency.md. Its
-own process: ``python -m benchmarks.stop_latency``.
+Whole campaigns are stopped by their STOP file and by the emergency stop's command; rigs (see stop_ways) lose PERMIT on a
+full disk, their guardian or their supervisor, or meet a breaker. Twice as many busy loops as cores run beside them.
+Writes docs/evidence/stop-latency.md. Its own process: ``python -m benchmarks.stop_latency``.
 """
 
 import argparse
@@ -14,15 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import stop_ways
+from benchmarks.busy_cores import be_prompt, busy_cores
 from benchmarks.evidence import DEFAULT_DIRECTORY, circumstances_now
 from benchmarks.held_campaign import HeldCampaign, NeverHeldError, launch
 from benchmarks.stop_page import (
     BURN_S,
     BURNERS_PER_CORE,
+    CAMPAIGN_PATHS,
     NAME,
     Gone,
     NotStopped,
@@ -37,16 +40,18 @@ from stress_scenarios.demo_process import start_demo_service
 
 REPETITIONS = 100
 REPETITIONS_MAX = 1000
-"""Ten times the usual, about three hours; more is a slip."""
+"""Ten times the usual, most of a day; more is a slip."""
 
-BURNER = "import time\nend = time.monotonic() + 30\nwhile time.monotonic() < end: pass"
-"""A plain busy loop. It ends by itself, should this program be killed before it can end it."""
+BURN_S_MAX = 30.0
+"""A busy loop ends by itself after this, should this program be killed before it can end it."""
 
 STOP_S_MAX = 10.0
 """Twenty times the goal. What still makes load then counts as never stopped, and is killed."""
 
 COMMAND_S_MAX = 90.0
 """The command waits for the report, which may take a minute on an overloaded machine."""
+
+PATHS_TEXT = ",".join(path.value for path in StopPath)
 
 NOT_HELD_MAX = 5
 """So many campaigns that never held their load mean that this machine cannot measure now."""
@@ -73,12 +78,13 @@ def main(argv: Sequence[str]) -> int:
     # SIGTERM then leaves through the same doors as Ctrl-C: campaign, busy loops and demo service are ended.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     where = circumstances_now()
+    be_prompt()
     base = Path(tempfile.mkdtemp(prefix="daybreak-stop-"))
     demo = start_demo_service(parent_pid=os.getpid())
     began_mono_s = time.monotonic()
     try:
         repetitions = measure(options.paths, options.repetitions, base=base, target_url=demo.url)
-    except GivenUpError as error:
+    except (GivenUpError, stop_ways.NoSmallDiskError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     finally:
@@ -92,7 +98,23 @@ def main(argv: Sequence[str]) -> int:
 
 
 def measure(paths: Sequence[StopPath], repetitions: int, *, base: Path, target_url: str) -> tuple[Repetition, ...]:
-    """Stop so many campaigns on each path, the paths in turn. Raises GivenUpError; leaves nothing running.
+    """End so many loads in each way, the ways in turn. Raises GivenUpError, NoSmallDiskError; leaves nothing running."""
+    whole = [path for path in paths if path in CAMPAIGN_PATHS]
+    done = _campaigns(whole, repetitions, base=base, target_url=target_url)
+    for number in range(1, repetitions + 1):
+        for path in paths:
+            if path not in CAMPAIGN_PATHS:
+                ended = stop_ways.repetition(number, path, base=base, target_url=target_url)
+                if not ended.faults:
+                    shutil.rmtree(base / f"{path.value}-{number}")
+                done.append(_tell(ended))
+                _give_up_if_hopeless(done)
+    _give_up_without_stops(done, paths)
+    return tuple(done)
+
+
+def _campaigns(paths: Sequence[StopPath], repetitions: int, *, base: Path, target_url: str) -> list[Repetition]:
+    """Stop so many whole campaigns on each path, the paths in turn. Raises GivenUpError; leaves nothing running.
 
     A stopped campaign writes its report while the next one prepares itself; none is stopped before the last has ended.
     """
@@ -122,8 +144,7 @@ def measure(paths: Sequence[StopPath], repetitions: int, *, base: Path, target_u
     finally:
         for campaign in running:
             campaign.abandon()
-    _give_up_without_stops(done, paths)
-    return tuple(done)
+    return done
 
 
 def _stop(campaign: HeldCampaign, number: int, path: StopPath) -> Stopped:
@@ -131,7 +152,7 @@ def _stop(campaign: HeldCampaign, number: int, path: StopPath) -> Stopped:
     with contextlib.ExitStack() as held:
         handles = [held.enter_context(handle) for handle in campaign.load_processes()]
         commands: tuple[subprocess.Popen[bytes], ...] = ()
-        with _burners(BURNERS_PER_CORE * (os.cpu_count() or 1)):
+        with busy_cores(per_core=BURNERS_PER_CORE, life_s=BURN_S_MAX):
             time.sleep(BURN_S)
             began_mono_s = time.monotonic()
             match path:
@@ -139,23 +160,13 @@ def _stop(campaign: HeldCampaign, number: int, path: StopPath) -> Stopped:
                     (campaign.run_dir / "STOP").touch()
                 case StopPath.COMMAND:
                     commands = (campaign.emergency_stop(),)
+                case _:
+                    raise AssertionError(f"{path.value} is measured with a rig")
             gone = wait_gone(handles, timeout_s=STOP_S_MAX)
             seconds = time.monotonic() - began_mono_s
             quiet = len(gone) == len(handles) and not load_of(campaign.mark)
     load = Gone(seconds=seconds) if quiet else StillThere()
     return Stopped(number=number, path=path, campaign=campaign, load=load, commands=commands)
-
-
-@contextlib.contextmanager
-def _burners(count: int) -> Iterator[None]:
-    burning = [subprocess.Popen([sys.executable, "-c", BURNER], stdin=subprocess.DEVNULL) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for burner in burning:
-            burner.kill()
-        for burner in burning:
-            burner.wait(STOP_S_MAX)
 
 
 def _look_over(stopped: Stopped, base: Path) -> Repetition:
@@ -185,7 +196,7 @@ def _give_up_if_hopeless(done: Sequence[Repetition]) -> None:
     never_held = [repetition for repetition in done if isinstance(repetition.load, NotStopped)]
     if len(never_held) >= NOT_HELD_MAX:
         raise GivenUpError(
-            f"{len(never_held)} campaigns never held their load, so stops cannot be measured here now; "
+            f"{len(never_held)} loads were never held, so stops cannot be measured here now; "
             f"the last one: {never_held[-1].faults[0]}"
         )
 
@@ -193,12 +204,12 @@ def _give_up_if_hopeless(done: Sequence[Repetition]) -> None:
 def _give_up_without_stops(done: Sequence[Repetition], paths: Sequence[StopPath]) -> None:
     stopped = {repetition.path for repetition in done if not isinstance(repetition.load, NotStopped)}
     if missing := [path.value for path in paths if path not in stopped]:
-        raise GivenUpError(f"no campaign was stopped by {', '.join(missing)}: there is nothing to report")
+        raise GivenUpError(f"no load was ended by {', '.join(missing)}: there is nothing to report")
 
 
 def _tell(repetition: Repetition) -> Repetition:
-    text = "; ".join(repetition.faults) or f"exit {repetition.exit_code}"
-    print(f"{repetition.path.value:8} {repetition.number:4} {load_text(repetition):>10}  {text}", flush=True)
+    text = "; ".join(repetition.faults) or (f"exit {repetition.exit_code}" if repetition.path in CAMPAIGN_PATHS else "")
+    print(f"{repetition.path.value:18} {repetition.number:4} {load_text(repetition):>10}  {text}", flush=True)
     return repetition
 
 
@@ -207,8 +218,8 @@ def _tell(repetition: Repetition) -> Repetition:
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stop_latency", description=__doc__)
-    parser.add_argument("--repetitions", type=_repetitions, default=REPETITIONS, help="of each path")
-    parser.add_argument("--paths", type=_paths, default=tuple(StopPath), help="file,command")
+    parser.add_argument("--repeat", type=_repetitions, default=REPETITIONS, dest="repetitions", help="of each path")
+    parser.add_argument("--paths", type=_paths, default=tuple(StopPath), help=PATHS_TEXT)
     parser.add_argument("--output", type=Path, default=DEFAULT_DIRECTORY, help="where the page is written")
     return parser.parse_args(argv)
 
@@ -224,12 +235,12 @@ def _paths(text: str) -> tuple[StopPath, ...]:
     try:
         return tuple(dict.fromkeys(StopPath(word) for word in text.split(",")))
     except ValueError as error:
-        raise argparse.ArgumentTypeError("write file, command, or file,command") from error
+        raise argparse.ArgumentTypeError(f"write some of {PATHS_TEXT}") from error
 
 
 def _command(options: argparse.Namespace) -> str:
     paths = ",".join(path.value for path in options.paths)
-    return f"python -m benchmarks.stop_latency --repetitions {options.repetitions} --paths {paths}"
+    return f"python -m benchmarks.stop_latency --repeat {options.repetitions} --paths {paths}"
 
 
 if __name__ == "__main__":

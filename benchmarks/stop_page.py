@@ -36,16 +36,53 @@ FAULTS_SHOWN_MAX = 20
 
 
 class StopPath(Enum):
-    """How a campaign is stopped."""
+    """How a load is ended."""
 
     FILE = "file"
     COMMAND = "command"
+    PERMIT = "permit-full-disk"
+    GUARDIAN_KILLED = "guardian-killed"
+    GUARDIAN_STOPPED = "guardian-stopped"
+    SUPERVISOR_KILLED = "supervisor-killed"
+    SUPERVISOR_STOPPED = "supervisor-stopped"
+    BREAKER = "breaker"
 
 
-GOALS_S = {StopPath.FILE: 0.1, StopPath.COMMAND: 0.5}
-"""p99 from the stop until the last load process is gone."""
+CAMPAIGN_PATHS = frozenset({StopPath.FILE, StopPath.COMMAND})
+"""Measured with whole campaigns; the others with a rig."""
 
-PATH_TEXTS = {StopPath.FILE: "`touch STOP`", StopPath.COMMAND: "`--emergency-stop`"}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What a time may be, in seconds."""
+
+    p99_s: float
+    largest_s: float
+
+
+GOALS_S = {
+    StopPath.FILE: Limit(p99_s=0.05, largest_s=0.15),
+    StopPath.COMMAND: Limit(p99_s=0.5, largest_s=1.0),
+    StopPath.PERMIT: Limit(p99_s=0.05, largest_s=0.15),
+    StopPath.GUARDIAN_KILLED: Limit(p99_s=1.0, largest_s=1.5),
+    StopPath.GUARDIAN_STOPPED: Limit(p99_s=1.0, largest_s=1.5),
+    StopPath.SUPERVISOR_KILLED: Limit(p99_s=1.0, largest_s=2.0),
+    StopPath.SUPERVISOR_STOPPED: Limit(p99_s=6.0, largest_s=7.0),
+    StopPath.BREAKER: Limit(p99_s=0.1, largest_s=0.1),
+}
+"""From the act until the last load process is gone; after a killed supervisor until every process of ours is; for a breaker
+from the guardian's look that saw the violation until no load may be made and none is started."""
+
+PATH_TEXTS = {
+    StopPath.FILE: "`touch STOP`",
+    StopPath.COMMAND: "`--emergency-stop`",
+    StopPath.PERMIT: "`rm PERMIT`, disk full",
+    StopPath.GUARDIAN_KILLED: "guardian killed",
+    StopPath.GUARDIAN_STOPPED: "guardian stopped (SIGSTOP)",
+    StopPath.SUPERVISOR_KILLED: "supervisor killed, until nothing of ours is left",
+    StopPath.SUPERVISOR_STOPPED: "supervisor stopped (SIGSTOP)",
+    StopPath.BREAKER: "breaker, from the violation seen",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +104,7 @@ class NotStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repetition:
-    """One stop. faults: what was not as it should be; exit_code: the campaign's, -1 when it had none."""
+    """One end of a load. faults: what was not as it should be; exit_code: the campaign's, -1 when it had none."""
 
     number: int
     path: StopPath
@@ -86,15 +123,15 @@ def report(
         name=NAME,
         title="How long an emergency stop takes",
         what=(
-            "From the stop until the last load process has ended, seen through its pidfd. Each repetition is a whole "
-            "campaign (supervisor, guardian, stop drill, baseline, anchor, one phase of 200 operations/s from two load "
-            "processes against the bundled demo service, report), stopped in HOLDING. "
+            "From the stop until the last of sixteen load processes has ended, seen through its pidfd. They make 160 "
+            "operations/s against the bundled demo service; "
             f"{BURNERS_PER_CORE} busy loops per core start {BURN_S:g} s before the stop. The clock starts just before "
-            "the file is created, or just before the command's process is started, so that its start-up is inside; "
-            "the measuring process waits for a core like everybody else, which is inside as well."
+            "the act (before the command's process is started, so that its start-up is inside). The measuring process "
+            "alone is kept out of the busy loops' way, where the kernel lets it: a clock that is read late measures itself.\n\n"
+            f"{_campaigns_text(paths)}{_rigs_text(paths)}"
         ),
         command=command,
-        goals=(*(_time_goal(path, spreads[path]) for path in paths), *_end_goals(repetitions)),
+        goals=(*(goal for path in paths for goal in _time_goals(path, spreads[path])), *_end_goals(repetitions)),
         sections=(_times(spreads), _failures(repetitions, took_s)),
     )
     path = write_evidence(directory, evidence, where, samples={f"{NAME}.csv": _samples(repetitions)})
@@ -108,14 +145,50 @@ def _spread(repetitions: Sequence[Repetition], path: StopPath) -> Spread:
     return spread_of(seconds, missing=sum(isinstance(load, StillThere) for load in mine))
 
 
-def _time_goal(path: StopPath, spread: Spread) -> Goal:
-    return at_most(f"{PATH_TEXTS[path]}: p99", observed_s=spread.p99, limit_s=GOALS_S[path])
+def _campaigns_text(paths: Sequence[StopPath]) -> str:
+    mine = [PATH_TEXTS[path] for path in paths if path in CAMPAIGN_PATHS]
+    if not mine:
+        return ""
+    return (
+        f"{_joined(mine)}: each repetition is a whole campaign (supervisor, guardian, stop drill, baseline, anchor, one phase, "
+        "report), stopped in HOLDING. "
+    )
+
+
+def _rigs_text(paths: Sequence[StopPath]) -> str:
+    mine = [PATH_TEXTS[path] for path in paths if path not in CAMPAIGN_PATHS]
+    if not mine:
+        return ""
+    return (
+        f"{_joined(mine)}: each repetition is a guardian, a registry entry and a crew under load, as in any night, led by a "
+        "process that holds no drill, no baseline and no record, and starts no reporter; a whole campaign each time would take "
+        "too long. The report that follows a killed supervisor is therefore not inside: it makes no load."
+    )
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "; ".join(names)
+
+
+def _time_goals(path: StopPath, spread: Spread) -> tuple[Goal, ...]:
+    limit = GOALS_S[path]
+    return (
+        at_most(f"{PATH_TEXTS[path]}: p99", observed_s=spread.p99, limit_s=limit.p99_s),
+        at_most(f"{PATH_TEXTS[path]}: slowest", observed_s=spread.largest, limit_s=limit.largest_s),
+    )
 
 
 def _end_goals(repetitions: Sequence[Repetition]) -> tuple[Goal, ...]:
-    good = sum(not repetition.faults for repetition in repetitions)
-    text = "exit code 4, the final report, the latch, and nothing left running, each time"
-    return (all_of(text, good=good, total=len(repetitions)),)
+    texts = {
+        True: "whole campaigns: exit code 4, the final report, the latch, and nothing left running, each time",
+        False: "the others: the load ends, and nothing is left running afterwards, each time",
+    }
+    goals = []
+    for whole, text in texts.items():
+        mine = [repetition for repetition in repetitions if (repetition.path in CAMPAIGN_PATHS) is whole]
+        if mine:
+            goals.append(all_of(text, good=sum(not one.faults for one in mine), total=len(mine)))
+    return tuple(goals)
 
 
 def _times(spreads: dict[StopPath, Spread]) -> Section:
@@ -157,7 +230,7 @@ def _samples(repetitions: Sequence[Repetition]) -> Table:
             str(repetition.number),
             f"{repetition.load.seconds * 1000.0:.3f}" if isinstance(repetition.load, Gone) else "",
             _load_word(repetition.load),
-            str(repetition.exit_code),
+            str(repetition.exit_code) if repetition.path in CAMPAIGN_PATHS else "",
             "; ".join(repetition.faults),
         )
         for repetition in repetitions

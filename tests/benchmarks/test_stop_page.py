@@ -42,7 +42,8 @@ def test_load_that_stayed_is_the_slowest_stop(tmp_path: Path) -> None:
     """A stop after which load was still made has no time and misses the goal for times, not only that for faults."""
     code, text = written(tmp_path, repetition(1, Gone(seconds=0.03)), repetition(2, StillThere(), "still there"))
     assert code == 1
-    assert "p99 at most 100 ms | never | NOT REACHED |" in text
+    assert "p99 at most 50 ms | never | NOT REACHED |" in text
+    assert "slowest at most 150 ms | never | NOT REACHED |" in text
     assert "| file 2 | still there |" in text
 
 
@@ -60,3 +61,29 @@ def test_a_path_that_was_not_asked_for_has_no_goal(tmp_path: Path, capsys: pytes
     assert code == 0
     assert "--emergency-stop" not in text
     assert "--emergency-stop" not in capsys.readouterr().out
+
+
+def test_the_slowest_is_judged_beside_the_p99(tmp_path: Path) -> None:
+    """A single end that is too slow misses its own goal, however many fast ones there are."""
+    fast = [repetition(number, Gone(seconds=0.6), path=StopPath.GUARDIAN_KILLED) for number in range(200)]
+    code, text = written(tmp_path, *fast, repetition(200, Gone(seconds=1.6), path=StopPath.GUARDIAN_KILLED))
+    assert code == 1
+    assert "p99 at most 1000 ms | 600.0 ms | reached |" in text
+    assert "slowest at most 1500 ms | 1600.0 ms | NOT REACHED |" in text
+
+
+def test_a_rig_has_no_exit_code_and_a_goal_of_its_own(tmp_path: Path) -> None:
+    """What is measured without a campaign around it is not counted among the whole campaigns, and the page says so."""
+    rig = repetition(1, Gone(seconds=0.05), "process 7 (worker) is left", path=StopPath.SUPERVISOR_KILLED)
+    code, text = written(tmp_path, repetition(1, Gone(seconds=0.03)), rig)
+    assert code == 1
+    assert (
+        "| whole campaigns: exit code 4, the final report, the latch, and nothing left running, each time | 1 of 1 |"
+        in text
+    )
+    assert (
+        "| the others: the load ends, and nothing is left running afterwards, each time | 0 of 1 | NOT REACHED |"
+        in text
+    )
+    lines = (tmp_path / "stop-latency.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[2] == "supervisor-killed,1,50.000,gone,,process 7 (worker) is left"
