@@ -4,11 +4,18 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from baseline_metrics.units import format_bytes
 from campaign.plan_arrivals import CurveName
 from campaign.plan_part import PlanPart, at_fault
 from campaign.plan_types import ByteSize, Duration, Percent
 from results_summary.gates import NoResponseLimit, ResponseLimit
 from stress_scenarios.load_plan import Curve
+
+REPORT_BYTES = 50 << 20
+"""What a reporter takes of memory, and a night's last rows, journals and reports together of the disk, at most."""
+
+RESERVE_BYTES_MIN = 64 << 20
+"""A smaller reserve could never be acted on: what ends and reports a night has to fit into it."""
 
 
 class BaselinePart(PlanPart):
@@ -118,6 +125,24 @@ class SafetyPart(PlanPart):
     disk_reserve_bytes: Annotated[
         ByteSize, Field(alias="disk_reserve", examples=["1GiB"], description="Disk space that must stay free.")
     ] = 1 << 30
+
+    @model_validator(mode="after")
+    def _reserves_can_be_acted_on(self) -> Self:
+        for key, count, what in (
+            (
+                "memory_reserve",
+                self.memory_reserve_bytes,
+                f"a report alone takes {format_bytes(REPORT_BYTES)} of memory",
+            ),
+            ("disk_reserve", self.disk_reserve_bytes, f"the record's last rows need {format_bytes(REPORT_BYTES)}"),
+        ):
+            if count < RESERVE_BYTES_MIN:
+                raise at_fault(
+                    key,
+                    f"{format_bytes(count)} would be reached when it is too late: {what}, and that has to be left when "
+                    f"the guardian stops the load; write at least {format_bytes(RESERVE_BYTES_MIN)}",
+                )
+        return self
 
 
 class FailuresPart(PlanPart):

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from campaign.full_night import NightRequest
 from campaign.plan import Plan
 from campaign.plan_phases import CONNECTIONS_MAX
+from campaign.planned_cpu import limiting_percent
 from campaign.planned_night import Note, NoteKind, PlanRefused
 from stress_scenarios.load_plan import Paced, Unpaced
 
@@ -31,23 +32,27 @@ stays far from its limit."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """The load processes of a night. per_s_max: what they reach together on this machine."""
+    """The load processes of a night. per_s_max: what they reach together on this machine; core_per_s: on one core."""
 
     workers: int
+    core_per_s: float
     per_s_max: float
     notes: tuple[Note, ...]
 
 
 def generator_for(
-    request: NightRequest, *, scripted: bool, think_s: float, host_cpu_count: int
+    request: NightRequest, *, scripted: bool, think_s: float, host_cpu_count: int, allow_critical: bool
 ) -> Generator | PlanRefused:
-    """The load processes for every load of the plan. think_s: mean pause that the scenario makes after an operation."""
+    """The load processes for every load of the plan. think_s: mean pause that the scenario makes after an operation.
+
+    allow_critical: whether phases may use the CPU beyond the guardian's ceiling.
+    """
     plan = request.plan
     reach = (SCRIPTED_OPERATIONS_PER_S_MAX if scripted else ENGINE_OPERATIONS_PER_S_MAX)[plan.engine]
     comfort = (WORKER_SCRIPTED_OPERATIONS_PER_S if scripted else WORKER_OPERATIONS_PER_S)[plan.engine]
     rates = _rates(request)
     instant = [candidate.load.peak_per_s(engine_per_s=0.0) for candidate in request.candidates]
-    workers = _workers(plan, max([*rates.values(), *instant]), comfort, host_cpu_count)
+    workers = _workers(plan, max([*rates.values(), *instant]), comfort, host_cpu_count, allow_critical=allow_critical)
     used = min(workers, host_cpu_count)
     per_s_max = used * reach
     reasons = [
@@ -61,7 +66,7 @@ def generator_for(
     reasons.extend(_too_thoughtful(request, think_s))
     if reasons:
         return PlanRefused(reasons=tuple(reasons))
-    return Generator(workers=workers, per_s_max=per_s_max, notes=_notes(request))
+    return Generator(workers=workers, core_per_s=reach, per_s_max=per_s_max, notes=_notes(request))
 
 
 def _rates(request: NightRequest) -> dict[str, float]:
@@ -77,12 +82,17 @@ def _rates(request: NightRequest) -> dict[str, float]:
     return rates
 
 
-def _workers(plan: Plan, rate: float, comfort: float, host_cpu_count: int) -> int:
+def _workers(plan: Plan, rate: float, comfort: float, host_cpu_count: int, *, allow_critical: bool) -> int:
     if isinstance(plan.workers, int):
         return plan.workers
     workers = math.ceil(rate / comfort)
-    if any(isinstance(plan.levels[phase.level].model, Unpaced) and phase.arrivals is None for phase in plan.phases):
-        workers = max(workers, host_cpu_count - 1)  # as fast as it goes, and a core for everybody else
+    for phase in plan.phases:
+        if not isinstance(plan.levels[phase.level].model, Unpaced) or phase.arrivals is not None:
+            continue
+        # As fast as it goes, but a core for everybody else, and no limit of the guardian reached by that alone.
+        percent = limiting_percent(plan, multiplier=phase.threshold_multiplier, allow_critical=allow_critical)
+        below = math.ceil(percent / 100.0 * host_cpu_count) - 1
+        workers = max(workers, min(host_cpu_count - 1, below))
     return max(1, min(workers, host_cpu_count))
 
 

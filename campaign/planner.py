@@ -20,6 +20,7 @@ from campaign.full_night import (
 from campaign.plan import Plan
 from campaign.plan_inputs import NO_INPUTS, PlanInputs
 from campaign.plan_specs import is_scripted, think_s_mean
+from campaign.planned_cpu import cpu_reasons
 from campaign.planned_feeders import feeder_forecast
 from campaign.planned_generator import generator_for
 from campaign.planned_memory import NOT_LOOKED_AT, HostMemory, HostMemoryUnknown, memory_forecast
@@ -41,10 +42,12 @@ def fit_night(
     compress_to_s: float | NotCompressed = NotCompressed(),  # noqa: B008 - a frozen record without content
     scale: float = 1.0,
     host_memory: HostMemory | HostMemoryUnknown = NOT_LOOKED_AT,
+    allow_critical: bool = False,
 ) -> PlannedNight | PlanRefused:
     """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long.
 
     inputs: what was read of the files that the plan names. host_memory: needed by plans whose phases hold memory.
+    allow_critical: whether phases may use the CPU beyond the guardian's ceiling.
     """
     if not 0 < scale <= SCALE_MAX:
         return PlanRefused(reasons=(f"--scale {scale:g} is not above 0 and at most {SCALE_MAX:g}; write 2 or 0.5",))
@@ -54,7 +57,11 @@ def fit_night(
     except RateError as error:
         return PlanRefused(reasons=(str(error),))
     generator = generator_for(
-        request, scripted=is_scripted(plan), think_s=think_s_mean(plan), host_cpu_count=host_cpu_count
+        request,
+        scripted=is_scripted(plan),
+        think_s=think_s_mean(plan),
+        host_cpu_count=host_cpu_count,
+        allow_critical=allow_critical,
     )
     if isinstance(generator, PlanRefused):
         return generator
@@ -75,9 +82,10 @@ def fit_night(
             shape, more = compressed
             notes.extend(more)
             window = Window(start_utc_s=window.start_utc_s, end_utc_s=window.start_utc_s + seconds, changes=())
-    memory = memory_forecast(plan, shape, host_memory)
-    if memory.reasons:
-        return PlanRefused(reasons=memory.reasons)
+    memory = memory_forecast(plan, shape, host_memory, workers=generator.workers)
+    cpu = cpu_reasons(plan, shape, core_per_s=generator.core_per_s, cores=host_cpu_count, allow_critical=allow_critical)
+    if cpu or memory.reasons:
+        return PlanRefused(reasons=(*cpu, *memory.reasons))
     planned = planned_night(
         plan,
         shape,

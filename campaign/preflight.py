@@ -18,6 +18,7 @@ from campaign.check_rows import CheckRow, CheckState, fail, ok, unknown, warn
 from campaign.plan import Plan
 from campaign.plan_file import unset_references
 from campaign.plan_specs import SecretError, operation_specs, operations_with_secrets, target_spec, with_secrets
+from campaign.planned_memory import limit_percent
 from campaign.planned_night import PlannedNight, PlanRefused
 from campaign.preflight_host import (
     NEEDS_OF_NO_PLAN,
@@ -155,7 +156,11 @@ def _needs(campaign: PlannedCampaign | NoPlan) -> Needs:
     return needs_of(
         campaign.night,
         engine=campaign.plan.engine,
-        memory_percent=safety.memory_percent,
+        memory_percent=min(
+            limit_percent(safety.memory_percent, phase.threshold_multiplier)
+            for phase in campaign.night.order.phases
+            if not phase.cut
+        ),
         disk_percent=safety.disk_percent,
         reserves=(safety.memory_reserve_bytes, safety.disk_reserve_bytes),
     )

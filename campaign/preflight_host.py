@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import assert_never
 
 import psutil
@@ -20,6 +19,7 @@ from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
 from baseline_metrics.sensors import HostSensors
 from baseline_metrics.units import format_bytes, format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
+from campaign.planned_memory import CONNECTION_BYTES, WORKER_BYTES
 from campaign.planned_night import PlannedNight
 from campaign.window import local_time
 from monitoring_logs.load_orders import MemoryLoad, NoSearch
@@ -38,13 +38,6 @@ LOGS_BYTES = 64 << 20
 """Component logs are rotated and capped; journals and reports take the rest."""
 
 MEMORY_COMFORTABLE_BYTES = 4 * 10**9
-WORKER_BYTES = MappingProxyType({"httpx": 120 << 20, "wire": 64 << 20})
-"""Of a load process without its connections. Of wire: measured at 32 MiB, and scenarios bring modules of their own."""
-
-CONNECTION_BYTES = MappingProxyType({"httpx": 512 << 10, "wire": 32 << 10})
-"""Of httpx: a client with its buffers, measured at about 300 KiB. Of wire: a protocol with its buffers and what the kernel
-keeps for a socket, measured at about 20 KiB."""
-
 CONTROL_BYTES = 160 << 20
 CONTROL_BYTES_PER_HOUR = 18 << 20
 """Supervisor, guardian and reporter together: measured at 145 MiB in a night of a minute. The reporter reads a whole record, so
@@ -216,8 +209,8 @@ def check_memory(view: HostView, needs: Needs) -> CheckRow:
     if available.value < needed:
         return fail("memory", f"{detail} (reserve {format_bytes(needs.memory_reserve_bytes)} included)", remedy)
     if used.value >= needs.memory_percent_max:
-        text = f"{used.value:.0f} % used: at the guardian's limit of {needs.memory_percent_max:g} % already"
-        return fail("memory", text, remedy)
+        text = f"{used.value:.0f} % used: at the guardian's limit of {needs.memory_percent_max:g} % (its strictest phase) already"
+        return fail("memory", text, f"{remedy}, or write a higher safety.memory or threshold_multiplier")
     if available.value < MEMORY_COMFORTABLE_BYTES:
         return warn("memory", f"{detail}; below 4 GB a night may be stopped by its neighbours", remedy)
     return ok("memory", detail)

@@ -74,7 +74,7 @@ def test_the_guardian_takes_a_memory_load_away_before_the_kernel_has_to_kill(
     plan = night_plan(
         demo.url,
         scenario=("{name: page, path: /health}",),
-        phases=(phase("squeeze", memory="{size: 100MiB, rate: 40MiB/s}"),),
+        phases=(phase("squeeze", memory="{size: 100MiB, rate: 39MiB/s}"),),
         engine="wire",
         memory_percent=95.0,
         memory_reserve="64MiB",

@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 
 from campaign.plan_problems import PlanError
-from campaign.planned_memory import NOT_LOOKED_AT, OURS_BYTES, HostMemory, HostMemoryUnknown, reaction_bytes
+from campaign.planned_memory import (
+    CONNECTION_BYTES,
+    NOT_LOOKED_AT,
+    OURS_BYTES,
+    REACTION_S,
+    HostMemory,
+    HostMemoryUnknown,
+    reaction_bytes,
+)
 from campaign.planned_night import NotCompressed, PlannedNight, PlanRefused
 from campaign.planner import fit_night
 from campaign.preflight_host import memory_forecast_bytes
@@ -16,6 +24,9 @@ from tests.support.plans import TARGET, loaded
 
 MIB = 1 << 20
 GIB = 1 << 30
+OURS = OURS_BYTES + 10 * CONNECTION_BYTES["wire"]
+"""Our own processes, and the ten connections of the phase."""
+
 HOST = HostMemory(total_bytes=8 * GIB, available_bytes=6 * GIB, swap_bytes=GIB)
 
 
@@ -105,7 +116,7 @@ def test_a_rise_that_a_rehearsal_has_no_time_for_is_refused() -> None:
     assert "of rise, its own load lasts" in answer.reasons[0]
 
 
-@pytest.mark.parametrize(("more", "fits"), [(OURS_BYTES - 1, False), (OURS_BYTES, False), (OURS_BYTES + 1, True)])
+@pytest.mark.parametrize(("more", "fits"), [(OURS - 1, False), (OURS, False), (OURS + 1, True)])
 def test_memory_in_use_and_asked_stay_below_the_guardians_limit(more: int, fits: bool) -> None:  # noqa: FBT001 - a row
     """With 5 GiB of 10 in use and our own processes, 3 GiB are exactly the limit of 80 %, which counts as reached."""
     host = replace(HOST, total_bytes=10 * GIB, available_bytes=5 * GIB + more)
@@ -130,28 +141,33 @@ def test_a_phase_with_a_lower_limit_of_its_own_holds_less() -> None:
 @pytest.mark.parametrize(("reserve", "fits"), [("1023MiB", True), ("1024MiB", False), ("1025MiB", False)])
 def test_what_is_left_stays_above_the_reserve(reserve: str, fits: bool) -> None:  # noqa: FBT001 - a row
     """5 GiB available beside our own processes and 4 GiB asked leave 1 GiB."""
-    host = replace(HOST, total_bytes=16 * GIB, available_bytes=5 * GIB + OURS_BYTES)
+    host = replace(HOST, total_bytes=16 * GIB, available_bytes=5 * GIB + OURS)
     written = text("{size: 4GiB, rate: 50MiB/s}", more=f"safety: {{memory: 95, memory_reserve: {reserve}}}\n")
     if fits:
         night(written, host)
     else:
-        assert "5.19 GiB available - 192 MiB for our own processes - 4 GiB leave 1 GiB" in refusal(written, host)
+        reason = refusal(written, host)
+        assert (
+            "5.19 GiB available - 192 MiB for our own processes - 320 KiB for 10 connections - 4 GiB leave 1 GiB"
+            in reason
+        )
 
 
 def test_our_own_processes_limit_counts_too() -> None:
-    """8 of 10 GiB are 80 %, which our processes may not use."""
+    """Just below 8 of 10 GiB, and what makes the load: 80 %, which our processes may not use together."""
     host = replace(HOST, total_bytes=10 * GIB, available_bytes=10 * GIB)
-    written = text("{size: 8GiB, rate: 50MiB/s}", more="safety: {memory: 95}\n")
-    assert "which our own processes may use (at most 8 GiB are possible)" in refusal(written, host)
+    written = text("{size: 7.9GiB, rate: 50MiB/s}", more="safety: {memory: 95}\n")
+    assert "which our own processes may use (at most 7.81 GiB are possible)" in refusal(written, host)
+    night(written.replace("7.9GiB", "7.8GiB"), host)
 
 
 @pytest.mark.parametrize(
     ("swap", "rate", "fits"),
     [
-        (GIB, 640, True),  # 2 x 640 x 0.4 = 512
-        (GIB, 641, False),
-        (0, 320, True),
-        (0, 321, False),
+        (GIB, 639, True),  # 2 x 640 x 0.4 = 512, and ten connections
+        (GIB, 640, False),
+        (0, 319, True),
+        (0, 320, False),
     ],
 )
 def test_a_ramp_that_outruns_the_guardian_is_refused(swap: int, rate: int, fits: bool) -> None:  # noqa: FBT001 - a row
@@ -163,15 +179,58 @@ def test_a_ramp_that_outruns_the_guardian_is_refused(swap: int, rate: int, fits:
     else:
         reason = refusal(written, host)
         assert "the guardian reacts within 0.1 s + 0.2 s + 0.1 s = 0.4 s" in reason
-        assert f"2 x {rate} MiB/s x 0.4 s" in reason
+        assert f"2 x ({rate} MiB/s x 0.4 s + 2.13 KiB of 10 connections)" in reason
         assert ("without swap" in reason) is (swap == 0)
-        assert f"write a rate of at most {640 if swap else 320} MiB/s" in reason
+        assert f"write a rate of at most {634 if swap else 317} MiB/s" in reason
 
 
 def test_the_reaction_doubles_without_swap() -> None:
     """The formula, in numbers."""
     assert reaction_bytes(100.0, swap_bytes=1) == pytest.approx(80.0)
     assert reaction_bytes(100.0, swap_bytes=0) == pytest.approx(160.0)
+
+
+@pytest.mark.parametrize(("ramp", "burst"), [("{percent: 0}", 625.0), ("{max: 1s}", 250.0), ("{max: 2s}", 125.0)])
+def test_connections_that_all_come_at_once_outrun_the_guardian_too(ramp: str, burst: float) -> None:
+    """20,000 connections take 625 MiB: without a ramp all of it before the guardian has reacted, else a part of it."""
+    written = (
+        f"{TARGET}safety: {{memory_reserve: 256MiB}}\nramp: {ramp}\nphases:\n  - {{name: crowd, duration: 10min, "
+        "connections: 20000, operations: 10, level: low}\n"
+    )
+    host = replace(HOST, swap_bytes=GIB)
+    assert reaction_bytes(
+        0.0, swap_bytes=GIB, burst_bytes=625.0 * MIB, rise_s=0.0 if "percent" in ramp else float(ramp[6])
+    ) == pytest.approx(2 * burst * MIB)
+    if 2 * burst < 256:
+        night(written, host)
+    else:
+        reason = refusal(written, host)
+        assert f"2 x {burst:g} MiB of 20000 connections" in reason
+        assert "write fewer connections, a longer ramp, or a larger safety.memory_reserve" in reason
+
+
+@pytest.mark.parametrize(("in_use", "refused"), [(6.2, False), (6.3, True), (6.399, True), (6.41, False)])
+def test_a_phase_that_holds_nothing_is_refused_where_it_would_reach_its_own_limit(
+    in_use: float, *, refused: bool
+) -> None:
+    """64 % where the multiplier is 0.8. What others use alone beyond that is no fault of the plan: the preflight says it."""
+    host = replace(HOST, total_bytes=10 * GIB, available_bytes=int((10 - in_use) * GIB))
+    written = text("x", phase="threshold_multiplier: 0.8, ").replace(", memory: x", "")
+    night(written.replace("0.8", "1"), host)
+    if not refused:
+        night(written, host)
+        return
+    reason = refusal(written, host)
+    assert f"{in_use:.3g} GiB in use + 192 MiB for our own processes + 320 KiB for 10 connections = " in reason
+    assert "64 % of 10 GiB = 6.4 GiB" in reason
+    assert reason.endswith("or write a higher threshold_multiplier, or end other programs")
+
+
+def test_the_reaction_counts_connections_as_they_come() -> None:
+    """All of them where the ramp is shorter than the reaction, just below, at and above."""
+    for rise_s, share in ((REACTION_S / 2, 1.0), (REACTION_S, 1.0), (2 * REACTION_S, 0.5)):
+        found = reaction_bytes(0.0, swap_bytes=1, burst_bytes=100.0, rise_s=rise_s)
+        assert found == pytest.approx(200.0 * share)
 
 
 def test_the_preflight_forecast_counts_the_largest_memory_load() -> None:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from baseline_metrics.clock import Clock, FakeClock, SystemClock
-from baseline_metrics.samples import Gap, GapReason
+from baseline_metrics.samples import Gap, GapReason, Sample
 from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused
 from campaign.check_rows import CheckRow, CheckState, may_start, ok, render_table, to_json, unknown, warn
 from campaign.planned_night import PlanRefused
@@ -86,6 +86,17 @@ def test_without_a_target_the_host_is_checked_and_the_target_named_as_missing(tm
 
     assert [found.name for found in rows if found.blocks] == ["plan", "target"]
     assert "--target" in row(rows, "target").remedy
+
+
+@pytest.mark.parametrize(("used", "state"), [(63.9, CheckState.OK), (64.0, CheckState.FAIL), (64.1, CheckState.FAIL)])
+def test_memory_is_held_against_the_limit_of_the_strictest_phase(
+    tmp_path: Path, used: float, state: CheckState
+) -> None:
+    """The default plan's warmup multiplies 80 % by 0.8: a host at 64 % would be eased by its first phase."""
+    host = view(memory_percent=Sample(value=used))
+    found = row(run_preflight(inputs(tmp_path, read_host=lambda _path, _clock: host)), "memory")
+    assert found.state is state
+    assert (state is CheckState.OK) or "at the guardian's limit of 64 % (its strictest phase)" in found.detail
 
 
 def test_refusals_of_plan_and_target_become_rows(tmp_path: Path) -> None:
