@@ -26,6 +26,7 @@ from safety_monitoring.guardian_loop import Guardian, Trouble
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, ReportPipe
 from safety_monitoring.messages import GuardianOrder, GuardianReady
 from safety_monitoring.protection import protect
+from safety_monitoring.stop_bell import StopBell
 from safety_monitoring.stopping import NotTheProcess, open_handle
 
 REPORTER_S = 60.0
@@ -100,6 +101,7 @@ def guard(order: GuardianOrder, *, order_descriptor: int, report_descriptor: int
         reports=ReportPipe(report_descriptor),
         journal=GuardianJournal(order.journal_path),
         supervisor=supervisor,
+        bell=StopBell((*order.stop_paths, order.permit_path)),
         clock=SystemClock(),
         host=HostFiles(),
     )

@@ -1,0 +1,58 @@
+"""Wakes the guardian's loop when something changes beside a stop channel, so that a stop is seen at once and not in 20 ms.
+
+A bell and no more: what it rings for is looked at by path as ever (see stop_watch), and where the kernel gives no bell, or
+loses a ring, or a directory was replaced, the look every 20 ms sees the stop all the same. It is heard at most every 5 ms,
+so that nobody can keep the guardian busy by making files. inotify(7) through libc. The guardian uses it.
+"""
+
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterable
+
+DEAF_S = 0.005
+"""After a ring nothing is heard for so long: a flood of files costs 200 turns a second, about 2 % of a core."""
+
+READ_BYTES = 1 << 16
+"""More than what comes within DEAF_S; what is left rings again."""
+
+_IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
+_IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
+_IN_ONLYDIR = 0x01000000
+_MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONLYDIR
+"""A STOP that appears, a PERMIT that goes, by whatever way."""
+
+_NO_DESCRIPTOR = -1
+
+
+class StopBell:
+    """One inotify descriptor over the directories that hold the stop channels."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """paths: STOP files and PERMIT; they need not exist. A directory that cannot be watched rings no bell."""
+        self._descriptor = _NO_DESCRIPTOR
+        self._deaf_until_mono_s = 0.0
+        libc = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(libc, "inotify_init1"):
+            return
+        self._descriptor = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
+        if self._descriptor < 0:
+            return
+        for directory in sorted({os.path.dirname(path) or "." for path in paths}):  # noqa: PTH120 - no Path in the guardian
+            libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK)
+
+    def close(self) -> None:
+        """Let go of the descriptor. Harmless when done twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = _NO_DESCRIPTOR
+
+    def descriptors(self, now_mono_s: float) -> tuple[int, ...]:
+        """What to wait for beside everything else: one descriptor, or none while the bell is not heard."""
+        return (self._descriptor,) if self._descriptor >= 0 and now_mono_s >= self._deaf_until_mono_s else ()
+
+    def take(self, now_mono_s: float) -> None:
+        """It rang: empty it, and hear nothing for a moment."""
+        self._deaf_until_mono_s = now_mono_s + DEAF_S
+        with contextlib.suppress(OSError):
+            os.read(self._descriptor, READ_BYTES)
