@@ -273,12 +273,10 @@ def press_stop(run_dir: Path) -> None:
     """Make the run's STOP file: the guardian takes the load away at once, and latches. Raises StopNotPressedError."""
     stop = run_dir / "STOP"
     try:
-        os.close(os.open(stop, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
-    except IsADirectoryError:
-        return  # whatever lies there stops
+        os.close(os.open(stop, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     except OSError as error:
         if os.path.lexists(stop):
-            return
+            return  # whatever lies there stops: a directory, a pipe, a link that leads nowhere
         raise StopNotPressedError(
             f"{stop} could not be made ({error.strerror}); stop it with: launch_autonomous_testing.py --emergency-stop"
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from baseline_metrics.host_files import MarkedProcess, every_marked_process
+from baseline_metrics.ownership import not_ours
 from baseline_metrics.units import format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
 from campaign.state_lifetime import LOGIN_PLACES, REMEDY, LoginPlaces, ends_with_session
@@ -43,6 +44,9 @@ def check_runs_directory(runs_dir: Path) -> CheckRow:
     """Whether a run directory could be made there. A missing directory is made when a campaign starts."""
     nearest = nearest_directory(runs_dir)
     remedy = "name another one: --runs-dir DIR"
+    strange = not_ours(str(runs_dir))
+    if strange:
+        return fail("runs directory", strange, "name a directory of your own: --runs-dir DIR")
     if not nearest.is_dir():
         return fail("runs directory", f"{nearest} is not a directory", remedy)
     place = os.statvfs(nearest)

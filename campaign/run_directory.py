@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from baseline_metrics.codec import CodecError, from_json_value, to_json_value
+from baseline_metrics.ownership import not_ours
 from campaign.campaign_order import CampaignOrder
 from monitoring_logs.records import SCHEMA_VERSION, Meta
 from safety_monitoring.messages import Protection
@@ -72,6 +73,9 @@ def create_run_directory(order: CampaignOrder, *, plan_yaml: str) -> RunDirector
     """Make the directory with plan, order and meta. Raises RunDirectoryError, and leaves nothing half-made behind."""
     runs = Path(order.runs_dir)
     run = RunDirectory(runs / order.night.run_id)
+    strange = not_ours(order.runs_dir)
+    if strange:
+        raise RunDirectoryError(f"{strange}; choose a directory of your own: --runs-dir")
     made = False
     try:
         runs.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,9 @@ import contextlib
 import os
 from pathlib import Path
 
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A link of the temporary name is not followed, and a pipe of that name not waited for."""
+
 
 class ReportWriteError(Exception):
     """A file of the report could not be written."""
@@ -16,7 +19,7 @@ def write_whole(path: Path, content: str) -> None:
     """Replace the file by this content in UTF-8. Raises ReportWriteError."""
     beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(beside, _FLAGS, 0o644)
         try:
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(content.encode("utf-8"))

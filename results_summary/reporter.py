@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from baseline_metrics.host_files import MarkedProcess, RunMark, marked_processes
+from baseline_metrics.ownership import not_ours
 from monitoring_logs.ballast import ballast_path
 from monitoring_logs.export import write_timeline
 from monitoring_logs.reader import RunReader
@@ -79,6 +80,9 @@ def build_report(run_dir: Path | str, *, partial: bool = False) -> ReportPaths:
     """
     run_dir = Path(run_dir)
     folder = run_dir / FOLDER
+    strange = _not_ours(run_dir)
+    if strange:
+        raise ReportWriteError(strange)
     if not partial:
         _free_leftover_room(run_dir)
     assessment = assess(load_facts(run_dir, partial=partial))
@@ -126,6 +130,10 @@ def main(arguments: Sequence[str]) -> int:
     if not run_dir.is_dir():
         sys.stderr.write(f"{run_dir} is not a run directory; name one under runs/\n")
         return EXIT_USAGE
+    strange = _not_ours(run_dir)
+    if strange:
+        sys.stderr.write(f"{strange}\n")
+        return EXIT_USAGE
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     try:
@@ -135,6 +143,12 @@ def main(arguments: Sequence[str]) -> int:
         return _write_minimal(run_dir, error, partial="--partial" in flags)
     sys.stdout.write(f"{paths.html}\n")
     return EXIT_WRITTEN
+
+
+def _not_ours(run_dir: Path) -> str:
+    """Why no report may be written into this run, which a link or another user would lead elsewhere; or empty."""
+    strange = not_ours(str(run_dir)) or not_ours(str(run_dir / FOLDER))
+    return f"{strange}: no report is written there" if strange else ""
 
 
 def _contents(assessment: Assessment) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -7,7 +7,6 @@ library only).
 
 import contextlib
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from baseline_metrics.host_files import MarkedProcess, every_marked_process
 from safety_monitoring import registry
 from safety_monitoring.emergency_search import Campaign, Scope, find_campaigns, left_alone, run_key
 from safety_monitoring.messages import StopCause
+from safety_monitoring.stop_file import create_stop
 from safety_monitoring.stopping import LOAD_ROLES, ProcessHandle, end_marked, load_of, open_handle, wait_gone
 
 SCHEMA_VERSION = 1
@@ -172,11 +172,10 @@ def _ask(campaign: Campaign) -> list[str]:
     try:
         if not campaign.run_dir:
             raise FileNotFoundError("its run directory is not known")
-        stop = f"{campaign.run_dir}/{registry.STOP_NAME}"
-        os.close(os.open(stop, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
+        create_stop(campaign.run_dir)
     except OSError as error:
-        if error.errno is not None and os.path.lexists(f"{campaign.run_dir}/{registry.STOP_NAME}"):
-            return []  # a directory or a link of that name is a STOP as good as any
+        if isinstance(error, FileExistsError):
+            return []  # a directory, a pipe or a link of that name is a STOP as good as any
         _remove_permit(campaign)
         return [f"STOP could not be created ({error}); PERMIT was removed instead"]
     return []

@@ -17,6 +17,7 @@ if __name__ == "__main__" and not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - run as a file
 
 from safety_monitoring.state_place import state_directory
+from safety_monitoring.stop_file import create_stop
 
 NICE = -20
 """The most that a process may ask for; refused to everybody but root, and then it goes on without."""
@@ -85,8 +86,7 @@ def touch_stop_files(state: str, runs_dir: str) -> tuple[tuple[str, str, str], .
                     entry = json.loads(file.read(ENTRY_BYTES_MAX))
                 if runs_dir and os.path.realpath(entry["runs_dir"]) != runs_dir:
                     continue
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                os.close(os.open(f"{entry['run_dir']}/STOP", flags, 0o600))
+                create_stop(entry["run_dir"])
                 touched.append((name, str(entry["run_dir"]), str(entry["runs_dir"])))
     return tuple(touched)
 

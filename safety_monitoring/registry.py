@@ -6,6 +6,7 @@ whole file or none. Supervisor, guardian, command line and emergency stop use it
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,7 @@ from typing import Self
 
 from baseline_metrics.codec import CodecError, from_json_value, to_json_value
 from baseline_metrics.host_files import ProcessGone, boot_id, process_stat
+from baseline_metrics.ownership import not_ours
 from safety_monitoring import state_place
 from safety_monitoring.messages import StopCause
 
@@ -234,6 +236,9 @@ def latch(state: str, runs_dir: str, *, cause: StopCause, detail: str, utc_s: fl
     failures = []
     written = []
     for path in _latch_paths(state, runs_dir):
+        if strange := not_ours(str(path.parent)):
+            failures.append(strange)
+            continue
         record = Latch(cause=cause, detail=detail, utc_s=utc_s, path=str(path))
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -305,8 +310,14 @@ def _text(record: CampaignEntry | Latch) -> bytes:
 
 
 def _read_whole(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(FILE_BYTES_MAX)
+    """The content of a plain file of ours; nothing else is opened for long, waited for or followed. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file")
+        return os.read(descriptor, FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)
 
 
 def _write_whole(path: Path, content: bytes) -> None:

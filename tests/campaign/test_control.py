@@ -139,6 +139,24 @@ def test_waiting_is_bounded_and_names_what_runs(tmp_path: Path) -> None:
     assert 1.0 <= result.waited_s <= 1.0 + 2 * control.LOOK_S
 
 
+@pytest.mark.parametrize("kind", ["directory", "pipe", "dangling link", "circle"])
+def test_press_stop_neither_waits_for_nor_follows_what_lies_there(tmp_path: Path, kind: str) -> None:
+    """A pipe without a reader would block whoever opens it, and a link would be written through."""
+    stop = tmp_path / "run" / "STOP"
+    stop.parent.mkdir()
+    match kind:
+        case "directory":
+            stop.mkdir()
+        case "pipe":
+            os.mkfifo(stop)
+        case "dangling link":
+            stop.symlink_to(tmp_path / "victim")
+        case _:
+            stop.symlink_to(stop.name)
+    press_stop(stop.parent)
+    assert not (tmp_path / "victim").exists()
+
+
 def test_press_stop(tmp_path: Path) -> None:
     """The STOP file is made once; whatever is in its place counts as pressed; a missing run is an error with a way out."""
     press_stop(tmp_path)

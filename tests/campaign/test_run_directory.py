@@ -21,6 +21,7 @@ from campaign.run_directory import (
 )
 from monitoring_logs.records import Meta
 from safety_monitoring.messages import Protection
+from tests.support.foreign import give_away
 from tests.support.orders import RUN_ID, campaign_order
 
 UTC_S = 1_763_586_000.0  # 2025-11-19 21:00:00 UTC
@@ -64,6 +65,29 @@ def test_a_run_that_exists_already_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="exists already: wait a second, or give the run another --name"):
         create_run_directory(order, plan_yaml="second")
     assert (run.path / "plan.yaml").read_text() == "first"
+
+
+def test_a_run_is_not_made_where_a_link_of_its_name_lies(tmp_path: Path) -> None:
+    """Whether it leads somewhere or nowhere: nothing is written through it."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "victim").mkdir()
+    for target in ("victim", "nowhere"):
+        link = tmp_path / "runs" / RUN_ID
+        link.symlink_to(tmp_path / target)
+        with pytest.raises(RunDirectoryError, match="exists already"):
+            create_run_directory(campaign_order(tmp_path), plan_yaml="")
+        link.unlink()
+    assert list((tmp_path / "victim").iterdir()) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_is_not_made_in_the_directory_of_another_user(tmp_path: Path) -> None:
+    """Its owner could replace what we write to; nothing is made there, whatever the preflight saw before."""
+    (tmp_path / "runs").mkdir()
+    give_away(tmp_path / "runs")
+    with pytest.raises(RunDirectoryError, match=r"belongs to user 54321.*choose a directory of your own"):
+        create_run_directory(campaign_order(tmp_path), plan_yaml="")
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_runs_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:

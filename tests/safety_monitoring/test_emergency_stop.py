@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from safety_monitoring import registry
 from safety_monitoring.emergency_stop import UsageError, main, parse, touch_stop_files
+from tests.support.foreign import give_away
 from tests.support.guardian_rig import REPORT_S_MAX, ROOT, Places, StandInWorker, runs, wait_until_gone
 
 LAUNCHER = ROOT / "launch_autonomous_testing.py"
@@ -213,6 +214,97 @@ def test_an_entry_of_a_dead_campaign_is_cleared(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "dead already" in done.stdout
     assert registry.entries(state) == ()
+
+
+def _dangle(path: Path) -> None:
+    path.symlink_to(path.parent.parent.parent / "victim")
+
+
+def _circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "directory": Path.mkdir,
+    "dangling link": _dangle,
+    "circle": _circle,
+    "pipe": os.mkfifo,
+}
+"""What people and programs may have put in the place of STOP; none of it may block, crash, or be written through."""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stop_of_any_kind_that_lies_there_is_a_stop(tmp_path: Path, kind: str) -> None:
+    """The campaign ends by it, the emergency stop neither opens nor follows it, and everything is quiet."""
+    with campaign(tmp_path / "a", "night-1") as night:
+        os.kill(night.guardian, signal.SIGSTOP)  # so that the emergency stop finds the campaign running, and the STOP
+        KINDS[kind](night.places.run_dir / "STOP")
+        done = stop(night.places.state_dir, "--force")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not any(runs(pid) for pid in night.pids())
+    assert os.path.lexists(night.places.run_dir / "STOP")
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("kind", KINDS)
+def test_asking_by_a_stop_that_lies_there_works(tmp_path: Path, kind: str) -> None:
+    """Without --force as well: the campaign is asked, and ends in order with its report."""
+    with campaign(tmp_path / "a", "night-1") as night:
+        KINDS[kind](night.places.run_dir / "STOP")
+        done = stop(night.places.state_dir)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not any(runs(pid) for pid in night.pids())
+    assert not (tmp_path / "victim").exists()
+
+
+def _dead_campaign(tmp_path: Path) -> tuple[Path, Path]:
+    """State directory and run directory of a registered campaign whose supervisor is gone."""
+    state, run_dir = tmp_path / "state", tmp_path / "runs" / "dead"
+    registry.ensure_state_directory(str(state))
+    run_dir.parent.mkdir()
+    registry.register(
+        str(state),
+        registry.CampaignEntry(
+            run_id="dead",
+            run_dir=str(run_dir),
+            runs_dir=str(run_dir.parent),
+            started_utc_s=0.0,
+            supervisor=registry.ProcessIdentity(pid=os.getpid(), start_ticks=1, boot_id="another boot"),
+        ),
+    )
+    return state, run_dir
+
+
+@pytest.mark.process
+def test_a_run_directory_that_became_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """Whoever replaced it chose where it leads: STOP is created nowhere, PERMIT is removed instead, and that is said."""
+    state, run_dir = _dead_campaign(tmp_path)
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    run_dir.symlink_to(victim)
+    done = stop(state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PERMIT was removed instead" in done.stdout
+    assert list(victim.iterdir()) == []
+
+
+@pytest.mark.process
+def test_a_place_of_another_user_is_not_written_to(tmp_path: Path) -> None:
+    """Neither STOP nor latch: the campaign's PERMIT and the latch in our own registry do as well."""
+    state, run_dir = _dead_campaign(tmp_path)
+    run_dir.mkdir()
+    give_away(run_dir)
+    give_away(run_dir.parent)
+    done = stop(state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it belongs to another user" in done.stdout
+    assert "PERMIT was removed instead" in done.stdout
+    assert [path.name for path in run_dir.parent.rglob("*")] == ["dead"]
+    latch = registry.latched(str(state), str(run_dir.parent))
+    assert isinstance(latch, registry.Latch)
+    assert latch.path.startswith(str(state))
 
 
 @pytest.mark.process

@@ -245,6 +245,26 @@ def test_an_unreadable_latch_holds(state: str, runs_dir: str, content: str) -> N
     assert "unreadable" in latch.detail
 
 
+@pytest.mark.parametrize("kind", ["pipe", "directory", "dangling link", "circle"])
+def test_a_latch_that_is_no_plain_file_holds_and_is_not_waited_for(state: str, runs_dir: str, kind: str) -> None:
+    """Something stands under its name; a pipe would block whoever opens it. `reset` takes it away."""
+    path = Path(runs_dir, registry.LATCH_NAME)
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "dangling link":
+            path.symlink_to("/nonexistent/daybreak")
+        case _:
+            path.symlink_to(path.name)
+    latch = registry.latched(state, runs_dir)
+    assert isinstance(latch, registry.Latch)
+    assert "unreadable" in latch.detail
+    assert registry.reset(state, runs_dir) == (str(path),)
+    assert isinstance(registry.latched(state, runs_dir), registry.NotLatched)
+
+
 def test_reset_removes_a_stop_of_any_kind(state: str, runs_dir: str) -> None:
     """A STOP that is an empty directory or a dangling link goes, too; a directory with content is left to a person."""
     stop = Path(runs_dir, "STOP")

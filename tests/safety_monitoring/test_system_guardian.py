@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,44 +78,6 @@ def stand_in_campaign(base: Path, run_id: str, *options: str) -> Iterator[tuple[
         process.wait(timeout=REPORT_S_MAX)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _touch(path: Path) -> None:
-    path.touch()
-
-
-def _mkdir(path: Path) -> None:
-    path.mkdir()
-
-
-def _dangle(path: Path) -> None:
-    path.symlink_to("/nonexistent/daybreak")
-
-
-def _fifo(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def _rename(path: Path) -> None:
-    other = path.with_name("other")
-    other.touch()
-    other.rename(path)
-
-
-@pytest.mark.parametrize("make", [_touch, _mkdir, _dangle, _fifo, _rename])
-def test_any_kind_of_stop_file_ends_the_load(rig: Rig, make: Callable[[Path], None]) -> None:
-    """Whatever appears under the name STOP ends the load at once and latches."""
-    workers = [rig.worker(), rig.worker()]
-    acted_mono_s = time.monotonic()
-    make(rig.places.run_dir / "STOP")
-    ended = rig.expect(LoadEnded)
-    assert ended.cause is StopCause.STOP_FILE
-    assert ended.workers == (0, 1)
-    assert ended.survivors == ()
-    assert ended.seen_mono_s + ended.seconds - acted_mono_s < SOON_S
-    assert [worker.wait() for worker in workers] == [LEASE_EXIT, LEASE_EXIT]
-    assert rig.conclude() == 0
-    assert isinstance(registry.latched(str(rig.places.state_dir), str(rig.places.runs_dir)), registry.Latch)
 
 
 def test_stop_of_the_runs_directory_ends_the_load(rig: Rig) -> None:

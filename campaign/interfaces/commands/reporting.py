@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from baseline_metrics.ownership import not_ours
 from campaign import control
 from campaign.control import InRunsDirectory, OneRun
 from campaign.interfaces.exit_codes import Exit
@@ -27,12 +28,16 @@ from results_summary.reporter import build_report, verdict_of
 def report(run: str, runs_dir: Path, *, strict: bool) -> int:
     """Build the report of a run again, from its record alone, and print the summary.
 
-    RUN is a run's id, or "latest". Exit code 0 when the report is written; with --strict, the verdict's.
+    A run of another user is refused. RUN is a run's id, or "latest". Exit code 0 when the report is written; with --strict, the verdict's.
     """
     try:
         run_dir = find_run(runs_dir, run)
     except (RunNameError, RunNotFoundError) as error:
         refuse(str(error))
+    places = (runs_dir, runs_dir / run, run_dir)
+    strange = next((why for place in places if (why := not_ours(str(place)))), "")
+    if strange:
+        refuse(f"{strange}: a report is not written there; ask for it as that user", exit_code=Exit.REFUSED)
     going_on = _goes_on(run_dir)
     try:
         paths = build_report(run_dir, partial=going_on)
