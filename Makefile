@@ -11,7 +11,7 @@ SETUP_DONE := $(VENV)/.setup-done
 DEV_DONE := $(VENV)/.dev-done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-simulate evidence-memory evidence-start evidence-power mutants simulate clean
+.PHONY: help setup demo dev format lint types layers pytest test bench evidence-stop evidence-guardian evidence-simulate evidence-memory evidence-start evidence-power mutants simulate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ test: dev  ## everything that has to hold: form, lint, types, layers, tests
 # Measurements. They need the machine for themselves, and end with an error when a goal is not reached.
 evidence-stop: setup  ## measure eight ways in which load ends 100 times each (75 min, root), into docs/evidence/
 	$(BIN)/python -m benchmarks.stop_latency
+
+evidence-guardian: setup  ## measure the guardian's own CPU time and memory (2 min), into docs/evidence/
+	$(BIN)/python -m benchmarks.guardian_cost
 
 evidence-simulate: setup  ## ten thousand virtual nights and damaged tables (1 min), into docs/evidence/
 	$(BIN)/python -m benchmarks.virtual_nights

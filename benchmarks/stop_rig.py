@@ -1,4 +1,4 @@
-"""A supervisor for measuring ends of load: a real guardian and a real crew under load, without the hours of a night around them.
+"""A supervisor for measurements of ends of load and of the guardian: a real guardian and a real crew under load, without the hours of a night around them.
 
 ``python -m benchmarks.stop_rig RUN_DIRECTORY``. Guardian, load processes, leases, limits and registry entry are the ones of
 any night; drill, baseline, recorder and reporter are left out, so that a repetition takes seconds. It says on standard
@@ -27,6 +27,7 @@ from campaign.run_directory import RunDirectory, read_order
 from campaign.segment_orders import segment_load
 from monitoring_logs.records import SegmentKind
 from safety_monitoring.limits import Limit, Limits, Resource, Rung
+from safety_monitoring.look_period import PERIOD_S_MIN
 from safety_monitoring.messages import (
     AskReturn,
     EnterPhase,
@@ -56,12 +57,16 @@ HOLD_S = 600.0
 
 ENDED_S_MAX = 15.0
 
+RAMP_BYTES_PER_S = float(1 << 50)
+"""No memory is left after this in less than two looks, on any machine."""
+
 
 class Word(Enum):
     """What the rig is asked."""
 
     VIOLATE_ONCE = "violate-once"  # and let the load come back: the next one opens the breaker
     OPEN_BREAKER = "open-breaker"
+    LOOK_FAST = "look-fast"  # as if a load took memory so fast that the guardian has to look as often as it can
 
 
 class NothingYet:
@@ -142,8 +147,16 @@ class Rig:
         if self.guardian.lost or any(isinstance(event, Lost | Refused) for event in events):
             self._end_load()
 
-    def obey(self, word: Word) -> LadderMoved:
-        """Make the guardian see a violation; the move that followed."""
+    def obey(self, word: Word) -> dict[str, object]:
+        """Do it; what there is to say about it."""
+        if word is Word.LOOK_FAST:
+            fast = EnterPhase(phase="rig", limits=self._limits, memory_ramp_bytes_per_s=RAMP_BYTES_PER_S)
+            self.guardian.send(fast)
+            return {"looks_every_s": PERIOD_S_MIN}
+        moved = self._violate(word)
+        return {"seen_mono_s": moved.at_mono_s, "why": moved.why}
+
+    def _violate(self, word: Word) -> LadderMoved:
         self._reports.clear()
         self._limit(percent_max=0.01)
         self._await(lambda: self._heard(LadderMoved), "the guardian's answer to a violation")
@@ -223,8 +236,7 @@ def main() -> None:
         os.set_blocking(0, False)
         while not isinstance(asked := _asked(), Over):
             if isinstance(asked, Word):
-                moved = rig.obey(asked)
-                print(json.dumps({"seen_mono_s": moved.at_mono_s, "why": moved.why}), flush=True)
+                print(json.dumps(rig.obey(asked)), flush=True)
             else:
                 rig.turn()
     finally:

@@ -73,7 +73,7 @@ def repetition(number: int, path: StopPath, *, base: Path, target_url: str) -> R
     with contextlib.ExitStack() as held:
         place = held.enter_context(small_disk(directory / "disk")) if path is StopPath.PERMIT else directory
         try:
-            rig = held.enter_context(_rig(place / "campaign", name=f"{NAME}-{number}", target_url=target_url))
+            rig = held.enter_context(held_rig(place / "campaign", name=f"{NAME}-{number}", target_url=target_url))
         except WayError as error:
             return Repetition(number=number, path=path, load=NotStopped(), exit_code=-1, faults=(str(error),))
         load: Gone | StillThere | NotStopped
@@ -116,7 +116,7 @@ def fill(disk: Path) -> None:
 
 def _measured(path: StopPath, rig: HeldRig, place: Path) -> Gone | StillThere:
     if path is StopPath.BREAKER:
-        _ask(rig, Word.VIOLATE_ONCE)
+        ask(rig, Word.VIOLATE_ONCE)
     with busy_cores(per_core=BURNERS_PER_CORE, life_s=BURN_S_MAX):
         time.sleep(BURN_S)
         match path:
@@ -189,7 +189,7 @@ def _until_held_back(rig: HeldRig) -> Gone | StillThere:
 
 
 @contextlib.contextmanager
-def _rig(directory: Path, *, name: str, target_url: str) -> Iterator[HeldRig]:
+def held_rig(directory: Path, *, name: str, target_url: str) -> Iterator[HeldRig]:
     """Start a rig and wait until it holds its load. Raises WayError; whatever happens, nothing of it stays."""
     prepared = prepare(directory, name=name, target_url=target_url)
     order = prepared.order
@@ -251,7 +251,8 @@ def _say(rig: HeldRig, word: Word) -> None:
     rig.process.stdin.flush()
 
 
-def _ask(rig: HeldRig, word: Word) -> dict[str, object]:
+def ask(rig: HeldRig, word: Word) -> dict[str, object]:
+    """Let the rig do something; what it says about it. Raises WayError."""
     _say(rig, word)
     return _heard(rig)
 

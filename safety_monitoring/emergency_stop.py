@@ -1,6 +1,6 @@
 """The emergency stop: find every campaign of this user, take its load away now, and prove that nothing of it runs.
 
-It asks through files (STOP, then PERMIT), because the guardian looks at those every 20 ms whatever else hangs; whoever
+It asks through files (STOP, then PERMIT), because the guardian looks at those, woken or by itself, whatever else hangs; whoever
 does not obey is ended through verified handles. It starts nothing, and latches, so that nothing starts until a person
 resets it. A process of its own, from any terminal and any directory, on bare Python: ``--emergency-stop`` of the
 launcher, or ``python3 safety_monitoring/emergency_stop.py [--force] [--runs-dir DIR] [--json]``.

@@ -74,6 +74,11 @@ class DrillWatch:
     def __init__(self) -> None:
         self._active: _Active | NoDrill = NoDrill()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether something is rehearsed."""
+        return isinstance(self._active, _Active)
+
     def begin(self, order: BeginDrill, now_mono_s: float) -> None:
         """Rehearse this path from now on; a drill before it is given up."""
         watch = StopWatch(stop_paths=(order.stop_path,), permit_path=order.permit_path)

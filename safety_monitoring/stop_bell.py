@@ -1,13 +1,15 @@
-"""Wakes the guardian's loop when something changes beside a stop channel, so that a stop is seen at once and not in 20 ms.
+"""Wakes the guardian's loop when something changes beside a stop channel, so that a stop is seen at once.
 
-A bell and no more: what it rings for is looked at by path as ever (see stop_watch), and where the kernel gives no bell, or
-loses a ring, or a directory was replaced, the look every 20 ms sees the stop all the same. It is heard at most every 5 ms,
-so that nobody can keep the guardian busy by making files. inotify(7) through libc. The guardian uses it.
+A bell and no more: what it rings for is looked at by path as ever (see stop_watch). While all bells hang, the looks between
+are the net below and may be fewer; where the kernel gives no bell, or a directory was moved, replaced or unmounted, they are
+all there is. It is heard at most every 5 ms, so that nobody can keep the guardian busy by making files. inotify(7) through
+libc. The guardian uses it.
 """
 
 import contextlib
 import ctypes
 import os
+import struct
 from collections.abc import Iterable
 
 DEAF_S = 0.005
@@ -18,9 +20,14 @@ READ_BYTES = 1 << 16
 
 _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
 _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
+_IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_IGNORED = 0x400, 0x800, 0x2000, 0x8000
 _IN_ONLYDIR = 0x01000000
-_MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONLYDIR
-"""A STOP that appears, a PERMIT that goes, by whatever way."""
+_MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
+"""A STOP that appears, a PERMIT that goes, by whatever way; and a directory that is not in its place any more."""
+
+_FALLEN = _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_UNMOUNT | _IN_IGNORED
+_EVENT = struct.Struct("iIII")
+"""watch, mask, cookie, length of the name that follows: inotify(7)."""
 
 _NO_DESCRIPTOR = -1
 
@@ -29,17 +36,22 @@ class StopBell:
     """One inotify descriptor over the directories that hold the stop channels."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        """paths: STOP files and PERMIT; they need not exist. A directory that cannot be watched rings no bell."""
+        """paths: STOP files and PERMIT; they need not exist. A directory that cannot be watched rings no bell.
+
+        hangs: whether every directory is watched, and none has left its place since.
+        """
         self._descriptor = _NO_DESCRIPTOR
         self._deaf_until_mono_s = 0.0
+        self.hangs = False
         libc = ctypes.CDLL(None, use_errno=True)
         if not hasattr(libc, "inotify_init1"):
             return
         self._descriptor = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
         if self._descriptor < 0:
             return
-        for directory in sorted({os.path.dirname(path) or "." for path in paths}):  # noqa: PTH120 - no Path in the guardian
-            libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK)
+        directories = sorted({os.path.dirname(path) or "." for path in paths})  # noqa: PTH120 - no Path in the guardian
+        watches = [libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK) for directory in directories]
+        self.hangs = all(watch >= 0 for watch in watches)
 
     def close(self) -> None:
         """Let go of the descriptor. Harmless when done twice."""
@@ -55,4 +67,15 @@ class StopBell:
         """It rang: empty it, and hear nothing for a moment."""
         self._deaf_until_mono_s = now_mono_s + DEAF_S
         with contextlib.suppress(OSError):
-            os.read(self._descriptor, READ_BYTES)
+            rings = os.read(self._descriptor, READ_BYTES)
+            self.hangs = self.hangs and not _has_fallen(rings)
+
+
+def _has_fallen(rings: bytes) -> bool:
+    at = 0
+    while at + _EVENT.size <= len(rings):
+        _, mask, _, length = _EVENT.unpack_from(rings, at)
+        if mask & _FALLEN:
+            return True
+        at += _EVENT.size + length
+    return False

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from safety_monitoring.messages import StopCause
 
+PARENTS_EVERY_S = 0.1
+"""A directory that holds a channel is looked at this often, a tenth of what it may be gone for: the channel itself, each time."""
+
 BLIND_S_MAX = 1.0
 """A directory that is replaced is gone for milliseconds; one that is away for longer is lost."""
 
@@ -35,13 +38,19 @@ class StopWatch:
         self._stop_paths = tuple((path, os.path.dirname(path) or ".") for path in stop_paths)  # noqa: PTH120 - no Path in a 20 ms loop
         self._permit_path = permit_path
         self._blind_since_mono_s: dict[str, float] = {}
+        self._parents_due_mono_s = float("-inf")
 
     def look(self, now_mono_s: float) -> StopSeen | Quiet:
         """Look at every channel once."""
+        parents_due = now_mono_s >= self._parents_due_mono_s
+        if parents_due:
+            self._parents_due_mono_s = now_mono_s + PARENTS_EVERY_S
         for path, parent in self._stop_paths:
             try:
                 os.lstat(path)
             except FileNotFoundError:
+                if not parents_due:
+                    continue
                 blind = _blindness(parent)
             except OSError as error:
                 blind = error.strerror or type(error).__name__

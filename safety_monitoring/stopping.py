@@ -78,6 +78,8 @@ class ProcessHandle:
         self.pid = pid
         self.start_ticks = start_ticks
         self.pidfd = pidfd
+        self._poll = select.poll()
+        self._poll.register(pidfd, select.POLLIN)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +97,7 @@ class ProcessHandle:
 
     def is_gone(self) -> bool:
         """Whether the process has ended; it may still be a zombie that its parent has to reap."""
-        return bool(wait_gone((self,), timeout_s=0.0))
+        return self.pidfd < 0 or bool(self._poll.poll(0))
 
     def kill(self, *, with_group: bool) -> None:
         """SIGKILL to the process, and to the group that it leads if asked to. Who is gone already is no error."""

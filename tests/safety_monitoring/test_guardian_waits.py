@@ -11,9 +11,9 @@ import pytest
 from baseline_metrics.clock import FakeClock
 from baseline_metrics.host_files import HostFiles, start_ticks
 from safety_monitoring import guardian_loop
-from safety_monitoring.guardian_loop import TICK_S, Guardian
+from safety_monitoring.guardian_loop import BELLED_TICK_S, TICK_S, Guardian
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, ReportPipe
-from safety_monitoring.messages import ORDERS, Heartbeat
+from safety_monitoring.messages import ORDERS, Conclude, Heartbeat
 from safety_monitoring.stop_bell import StopBell
 from safety_monitoring.stopping import ProcessHandle, open_handle
 from tests.support.guardian_rig import Places
@@ -68,7 +68,7 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
 
 def test_a_stop_ends_the_wait_for_the_next_look(turned: Turned, monkeypatch: pytest.MonkeyPatch) -> None:
     """A STOP file that appears wakes the loop, however far away the next look is."""
-    monkeypatch.setattr(guardian_loop, "TICK_S", NEVER_S)
+    monkeypatch.setattr(guardian_loop, "BELLED_TICK_S", NEVER_S)
     assert turned.guardian.turn()
     (turned.places.run_dir / "STOP").touch()
     turned.guardian.wait(turned.orders_in)
@@ -86,11 +86,31 @@ def test_a_bell_that_rang_is_not_waited_for_again_at_once(turned: Turned) -> Non
 
 
 def test_an_early_turn_does_not_put_the_next_look_off(turned: Turned) -> None:
-    """Orders come at any time; between two looks at the stop channels lie 20 ms at most all the same."""
+    """Orders come at any time; between two looks at the stop channels lies one period at most all the same."""
     assert turned.guardian.turn()
     turned.clock.advance(0.001)
     os.write(turned.orders_out, ORDERS.encode(Heartbeat(sequence=1)))
     turned.guardian.wait(turned.orders_in)
     looked_mono_s = turned.clock.mono_s()
     assert turned.guardian.turn()
-    assert turned.guardian._look_due_mono_s <= looked_mono_s + TICK_S + 1e-9
+    assert turned.guardian._look_due_mono_s <= looked_mono_s + BELLED_TICK_S + 1e-9
+
+
+def test_without_a_bell_the_looks_come_closer(turned: Turned) -> None:
+    """A runs directory that is moved away takes its bell along: from then on the channels are looked at every 20 ms."""
+    assert turned.guardian.turn()
+    assert turned.guardian._look_due_mono_s == pytest.approx(turned.clock.mono_s() + BELLED_TICK_S)
+    turned.clock.advance(BELLED_TICK_S)
+    turned.places.runs_dir.rename(turned.places.base / "elsewhere")
+    turned.places.run_dir.mkdir(parents=True)
+    turned.guardian.wait(turned.orders_in)
+    assert turned.guardian.turn()
+    assert turned.guardian._look_due_mono_s == pytest.approx(turned.clock.mono_s() + TICK_S)
+
+
+def test_an_order_is_heard_by_the_turn_that_it_woke(turned: Turned) -> None:
+    """A loop that waits hears at once, and one that was not woken does not read the pipe."""
+    assert turned.guardian.turn()
+    os.write(turned.orders_out, ORDERS.encode(Conclude()))
+    turned.guardian.wait(turned.orders_in)
+    assert not turned.guardian.turn()

@@ -70,12 +70,34 @@ def test_a_flood_wakes_nobody_for_a_moment(bell: StopBell, tmp_path: Path) -> No
 
 
 def test_a_directory_that_is_not_there_rings_no_bell(tmp_path: Path) -> None:
-    """The look every 20 ms is what a stop relies on; a bell that cannot be hung is no fault."""
-    bell = StopBell((str(tmp_path / "missing" / "STOP"),))
+    """A bell that cannot be hung says so, and is no fault."""
+    bell = StopBell((str(tmp_path / "STOP"), str(tmp_path / "missing" / "STOP")))
+    assert not bell.hangs
+    bell.take(0.0)
     (tmp_path / "missing").mkdir()
+    bell.take(0.0)
     (tmp_path / "missing" / "STOP").touch()
     assert not rings(bell)
     bell.close()
+
+
+def test_a_bell_hangs_until_its_directory_leaves_its_place(bell: StopBell, tmp_path: Path) -> None:
+    """Files come and go below it; a directory that is moved or removed takes its bell along."""
+    (tmp_path / "run" / "one").touch()
+    bell.take(0.0)
+    assert bell.hangs
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    assert rings(bell)
+    bell.take(0.0)
+    assert not bell.hangs
+
+
+def test_a_removed_directory_takes_its_bell_along(bell: StopBell, tmp_path: Path) -> None:
+    """Also when another one of its name is made at once."""
+    (tmp_path / "run").rmdir()
+    (tmp_path / "run").mkdir()
+    bell.take(0.0)
+    assert not bell.hangs
 
 
 def test_a_closed_bell_leaves_no_descriptor(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from safety_monitoring.messages import StopCause
-from safety_monitoring.stop_watch import BLIND_S_MAX, Quiet, StopSeen, StopWatch
+from safety_monitoring.stop_watch import BLIND_S_MAX, PARENTS_EVERY_S, Quiet, StopSeen, StopWatch
 
 
 @pytest.fixture
@@ -66,3 +66,10 @@ def test_a_file_in_place_of_the_directory_is_blindness(watch: StopWatch, tmp_pat
     (tmp_path / "run").touch()
     assert watch.look(0.0) == Quiet()
     assert isinstance(watch.look(1.1), StopSeen)
+
+
+def test_a_directory_is_not_looked_at_each_time_but_its_channel_is(watch: StopWatch, tmp_path: Path) -> None:
+    """Between two looks at the directory a STOP that appears in it is seen all the same."""
+    assert watch.look(50.0) == Quiet()
+    (tmp_path / "run" / "STOP").touch()
+    assert isinstance(watch.look(50.0 + PARENTS_EVERY_S / 2), StopSeen)
