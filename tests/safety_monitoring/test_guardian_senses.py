@@ -165,10 +165,10 @@ def test_reading_again_does_not_spoil_the_cpu(host: MadeUpHost) -> None:
     senses = senses_of(host, window)
     senses.read_due(1.0)
     senses.read_again(1.1)
-    assert len(window.newest_first(Resource.MEMORY)) == 2
-    assert len(window.newest_first(Resource.CPU)) == 1
+    assert len(tuple(window.newest_first(Resource.MEMORY))) == 2
+    assert len(tuple(window.newest_first(Resource.CPU))) == 1
     senses.read_again(1.25)
-    assert len(window.newest_first(Resource.CPU)) == 2
+    assert len(tuple(window.newest_first(Resource.CPU))) == 2
     assert not senses.read_due(1.26)
 
 

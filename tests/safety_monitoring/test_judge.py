@@ -154,7 +154,7 @@ def test_a_limit_of_another_resource_does_not_see_these_readings() -> None:
 def test_the_window_is_bounded() -> None:
     """Old readings are dropped by age and number, but never so that the history becomes shorter than it has to be."""
     kept = window(*[(second / 10.0, 50.0) for second in range(5000)])
-    readings = kept.newest_first(Resource.CPU)
+    readings = tuple(kept.newest_first(Resource.CPU))
     assert len(readings) <= READINGS_MAX
     assert HISTORY_S <= readings[0].at_mono_s - readings[-1].at_mono_s <= HISTORY_S + 0.2
 
