@@ -9,6 +9,7 @@ from pathlib import Path
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import boot_id
+from campaign.adopted import Adopted, become_subreaper
 from campaign.campaign_order import CampaignOrder
 from campaign.chores import Chores
 from campaign.crew import Crew
@@ -21,7 +22,7 @@ from campaign.night_books import NightBooks
 from campaign.night_search import NightSearch
 from campaign.pause_file import PauseWatch, pause_path
 from campaign.plan_specs import secret_names
-from campaign.processes import Marks
+from campaign.processes import Marks, started_children
 from campaign.report_desk import ReportDesk
 from campaign.run_directory import RunDirectory, spare_directory, write_meta
 from campaign.status_board import StatusBoard
@@ -59,6 +60,7 @@ class NightParts:
     chores: Chores
     pause: PauseWatch
     time: TimeWatch
+    adopted: Adopted
 
 
 def assemble(
@@ -69,6 +71,7 @@ def assemble(
     tell_guardian: Callable[[WatchWorker | ForgetWorker], None],
 ) -> NightParts:
     """Put the parts together; nothing is started yet. tell_guardian: speaks with whoever guards by then."""
+    adopting = become_subreaper()
     marks = Marks(
         run_id=order.night.run_id,
         runs_dir=order.runs_dir,
@@ -111,7 +114,7 @@ def assemble(
         watches=crew.guardian_watches,
         refuses=crew.guardian_refuses,
         ends=crew.guardian_ends,
-        store_protections=lambda protections: write_meta(run, order, protections=protections),
+        store_protections=lambda protections: write_meta(run, order, protections=(*protections, adopting)),
         clock=clock,
     )
     return NightParts(
@@ -134,4 +137,5 @@ def assemble(
         chores=Chores(ledger=ledger, host=host, crew=crew, desk=desk),
         pause=PauseWatch(pause_path(order.state_dir, order.night.run_id)),
         time=TimeWatch(clock),
+        adopted=Adopted(started_children),
     )

@@ -162,6 +162,7 @@ class NightRunner:
 
     def _look_at_crew(self) -> None:
         happened, stored = self._parts.crew.poll()
+        self._parts.adopted.reap()
         for record in stored:
             self._parts.ledger.put(record)
         for item in happened:
@@ -182,6 +183,7 @@ class NightRunner:
             case Refused(detail=detail):
                 return events.LoadRefused(at_mono_s=now, detail=detail)
             case Zero():
+                self._end_adopted()
                 held_s, limits = self._night.held_s_until(now), self._commands.limits
                 self._parts.books.load_is_zero(self._parts.crew, limits=limits, held_s=held_s, now_mono_s=now)
                 return events.LoadZero(at_mono_s=now)
@@ -193,6 +195,12 @@ class NightRunner:
                 return events.WorkerLost(at_mono_s=now, outcome=outcome, detail=detail)
             case _:
                 assert_never(item)
+
+    def _end_adopted(self) -> None:
+        """No load is there, so what the load processes have left behind is not wanted: it could be load of which we do not know."""
+        if left := self._parts.adopted.end():
+            names = ", ".join(f"{stat.pid} ({stat.name})" for stat in left)
+            self._parts.ledger.note("worker", "left_behind", f"ended what load processes had left behind: {names}")
 
     def _look_at_signals(self) -> None:
         while self._signals:

@@ -22,6 +22,16 @@ OUTGOING_BYTES_MAX = 4 * MESSAGE_BYTES_MAX
 READ_BYTES = 1 << 16
 
 
+_started: list["subprocess.Popen[bytes]"] = []
+"""By this process, and not known to have ended."""
+
+
+def started_children() -> frozenset[int]:
+    """The pids of the children that this process has started and not reaped yet; a child with another pid was adopted."""
+    _started[:] = [process for process in _started if process.returncode is None]
+    return frozenset(process.pid for process in _started)
+
+
 class ChannelError(Exception):
     """The child does not read, or speaks something that is not our protocol."""
 
@@ -68,6 +78,7 @@ class Child:
                 start_new_session=True,
                 bufsize=0,
             )
+        _started.append(self.process)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in = self.process.stdin.fileno()
@@ -154,7 +165,7 @@ def spawn_reporter(
     """Start the reporter; it reads the record only, and leaves by itself."""
     flags = [*(["--partial"] if partial else []), *(["--strict"] if strict else [])]
     with output.open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*reporter_command(run_dir), *flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -163,6 +174,8 @@ def spawn_reporter(
             cwd="/",
             start_new_session=True,
         )
+    _started.append(process)
+    return process
 
 
 def reporter_command(run_dir: Path) -> tuple[str, ...]:
