@@ -103,6 +103,7 @@ class DiskReadings:
     used_percent: Reading
     free_bytes: Reading
     inodes_used_percent: Reading
+    inodes_free: Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,12 +231,14 @@ def disk_readings(path: str) -> DiskReadings:
         status = os.statvfs(path)
     except OSError as error:
         gap = _gap(error)
-        return DiskReadings(used_percent=gap, free_bytes=gap, inodes_used_percent=gap)
+        return DiskReadings(used_percent=gap, free_bytes=gap, inodes_used_percent=gap, inodes_free=gap)
     inodes_used = status.f_files - status.f_ffree
+    inodes_percent = _share_percent(inodes_used, status.f_favail)
     return DiskReadings(
         used_percent=_share_percent(status.f_blocks - status.f_bfree, status.f_bavail),
         free_bytes=Sample(value=float(status.f_bavail * status.f_frsize)),
-        inodes_used_percent=_share_percent(inodes_used, status.f_favail),
+        inodes_used_percent=inodes_percent,
+        inodes_free=Sample(value=float(status.f_favail)) if isinstance(inodes_percent, Sample) else inodes_percent,
     )
 
 

@@ -189,7 +189,7 @@ class Rig:
         limit = Limit(
             resource=Resource.MEMORY,
             percent_max=percent_max,
-            free_bytes_min=0,
+            free_min=0,
             hold_s=0.0,
             clear_margin_percent=0.0,
             clear_hold_s=0.0,

@@ -21,7 +21,7 @@ from stress_scenarios.load_plan import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyOrder:
-    """The guardian's limits before a phase's multiplier. Percent 0..100, reserves in bytes."""
+    """The guardian's limits before a phase's multiplier. Percent 0..100, reserves in bytes; no multiplier moves the last two."""
 
     memory_percent: float
     cpu_percent: float
@@ -30,6 +30,8 @@ class SafetyOrder:
     memory_reserve_bytes: int
     disk_reserve_bytes: int
     allow_critical: bool
+    temperature_celsius: float = 95.0
+    battery_percent_min: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

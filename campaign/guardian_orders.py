@@ -29,6 +29,8 @@ def limits_of(safety: SafetyOrder, *, multiplier: float) -> Limits:
         own_percent=safety.own_percent,
         memory_reserve_bytes=safety.memory_reserve_bytes,
         disk_reserve_bytes=safety.disk_reserve_bytes,
+        temperature_celsius=safety.temperature_celsius,
+        battery_percent_min=safety.battery_percent_min,
         multiplier=multiplier,
         allow_critical=safety.allow_critical,
     )

@@ -112,6 +112,8 @@ def prepare_run(
             memory_reserve_bytes=plan.safety.memory_reserve_bytes,
             disk_reserve_bytes=plan.safety.disk_reserve_bytes,
             allow_critical=options.allow_critical,
+            temperature_celsius=plan.safety.temperature_celsius,
+            battery_percent_min=plan.safety.battery_percent_min,
         ),
         strict=options.strict,
         runs_dir=str(runs_dir.resolve()),

@@ -18,6 +18,10 @@ RESERVE_BYTES_MIN = 64 << 20
 """A smaller reserve could never be acted on: what ends and reports a night has to fit into it."""
 
 
+TEMPERATURE_CELSIUS_MIN, TEMPERATURE_CELSIUS_MAX = 40.0, 110.0
+"""Below the first an idle machine is, on a warm day; at the second processors have switched themselves off."""
+
+
 class BaselinePart(PlanPart):
     """The measurement before the first load. The first anchor load belongs to it."""
 
@@ -97,7 +101,7 @@ class HealthPart(PlanPart):
 
 
 class SafetyPart(PlanPart):
-    """The guardian's limits: percent of the whole machine, and what must stay free in any case."""
+    """The guardian's limits: percent of the whole machine, what must stay free in any case, heat and battery."""
 
     memory_percent: Annotated[
         float, Field(alias="memory", gt=0, le=95, examples=[80], description="Memory in use, percent.")
@@ -125,6 +129,27 @@ class SafetyPart(PlanPart):
     disk_reserve_bytes: Annotated[
         ByteSize, Field(alias="disk_reserve", examples=["1GiB"], description="Disk space that must stay free.")
     ] = 1 << 30
+
+    temperature_celsius: Annotated[
+        float,
+        Field(
+            alias="temperature",
+            ge=TEMPERATURE_CELSIUS_MIN,
+            le=TEMPERATURE_CELSIUS_MAX,
+            examples=[95],
+            description="Degrees Celsius of the hottest sensor; also 95 % of what a sensor calls critical is never passed.",
+        ),
+    ] = 95.0
+    battery_percent_min: Annotated[
+        float,
+        Field(
+            alias="battery",
+            ge=0,
+            le=90,
+            examples=[20],
+            description="What the battery keeps while it discharges, percent.",
+        ),
+    ] = 20.0
 
     @model_validator(mode="after")
     def _reserves_can_be_acted_on(self) -> Self:

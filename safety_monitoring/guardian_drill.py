@@ -23,7 +23,7 @@ SILENCE_S_MAX = 0.3
 _LIMIT = Limit(
     resource=Resource.MEMORY,
     percent_max=100.0,
-    free_bytes_min=1,
+    free_min=1,
     hold_s=2.0,
     clear_margin_percent=0.0,
     clear_hold_s=10.0,
@@ -128,7 +128,7 @@ class DrillWatch:
 
 def _stops(window: ReadingWindow, now_mono_s: float) -> bool:
     """One more reading without any free memory; whether judge and ladder stop the load for it."""
-    reading = ResourceReading(at_mono_s=now_mono_s, percent=Sample(value=100.0), free_bytes=Sample(value=0.0))
+    reading = ResourceReading(at_mono_s=now_mono_s, percent=Sample(value=100.0), free=Sample(value=0.0))
     window.add(Resource.MEMORY, reading)
     violations = judge(Limits(limits=(_LIMIT,), unknown_s_max=30.0), window, now_mono_s)
     state = LadderState(rung=Rung.CLEAR, moved_mono_s=now_mono_s, return_offered=False)

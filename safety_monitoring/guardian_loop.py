@@ -6,7 +6,7 @@ is never asked. The guardian's process runs it; a test can turn it by hand.
 
 import os
 import select
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from baseline_metrics.clock import Clock
@@ -43,6 +43,7 @@ from safety_monitoring.messages import (
     WorkerRefused,
     WorkerWatched,
 )
+from safety_monitoring.pressure import tightened
 from safety_monitoring.stop_bell import StopBell
 from safety_monitoring.stop_watch import Quiet, StopSeen, StopWatch
 from safety_monitoring.stopping import ProcessHandle, end_workers
@@ -105,7 +106,13 @@ class Guardian:
         self._workers = WatchedWorkers()
         self._watch = StopWatch(stop_paths=order.stop_paths, permit_path=order.permit_path)
         self._window = ReadingWindow(began_mono_s=now)
-        self._senses = GuardianSenses(window=self._window, disk_paths=order.disk_paths, roots=self._own_pids, host=host)
+        self._senses = GuardianSenses(
+            window=self._window,
+            disk_paths=order.disk_paths,
+            roots=self._own_pids,
+            host=host,
+            file_pids=(order.supervisor_pid, os.getpid()),
+        )
         self._senses.expect(order.limits, memory_ramp_bytes_per_s=0.0)
         self._ladder = LadderState(rung=Rung.CLEAR, moved_mono_s=now, return_offered=False)
         self._drill = DrillWatch()
@@ -134,7 +141,7 @@ class Guardian:
         self._leader.hear(now)
         self._lease_due_mono_s = self._beat_due_mono_s = self._look_due_mono_s = now
         self._lag_s_max = 0.0
-        self._tell(report)
+        self._tell(replace(report, protections=(*report.protections, *self._senses.inventory())))
 
     def turn(self) -> bool:
         """One turn of the loop, nothing in it waits except for ending processes; False when the guardian's work is done."""
@@ -344,9 +351,10 @@ class Guardian:
                 self._move(answer, now_mono_s)
 
     def _climb(self, now_mono_s: float) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
-        violations = judge(self._limits, self._window, now_mono_s, since_mono_s=self._limits_since_mono_s)
+        limits = tightened(self._limits, self._senses.pressures)
+        violations = judge(limits, self._window, now_mono_s, since_mono_s=self._limits_since_mono_s)
         # At CLEAR nothing can return, so nobody asks whether it may: the looks of ten seconds are not gone through for it.
-        is_clear = self._ladder.rung is not Rung.CLEAR and clear(self._limits, self._window, now_mono_s)
+        is_clear = self._ladder.rung is not Rung.CLEAR and clear(limits, self._window, now_mono_s)
         has_load = any(
             one.page.wants_load and not one.drill and not one.handle.is_gone() for one in self._workers.all()
         )
@@ -355,7 +363,8 @@ class Guardian:
     def _move(self, move: LadderMove, now_mono_s: float) -> None:
         self._lease_due_mono_s = now_mono_s
         self._renew_leases(now_mono_s)
-        self._tell(LadderMoved(rung=move.rung, share=move.share, why=move.why, at_mono_s=now_mono_s))
+        why = move.why if move.rung is Rung.CLEAR else f"{move.why}; {self._senses.words()}"
+        self._tell(LadderMoved(rung=move.rung, share=move.share, why=why, at_mono_s=now_mono_s))
         if move.rung is Rung.STOP_CAMPAIGN:
             self._refusal = f"the campaign was stopped: {move.why}"
         if move.rung in _STOPPING_RUNGS:

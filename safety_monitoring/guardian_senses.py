@@ -1,7 +1,7 @@
 """What the guardian reads of the host and of our own processes, and when.
 
 Memory every 100 ms to every second, by what is left of it (see look_period), everything else every second: that is as
-fast as each can hurt.
+fast as each can hurt. What wears a host down more slowly is read by slow_senses.
 CPU is a difference of two readings. All readings go into one window, from which alone is judged. The guardian uses it.
 """
 
@@ -22,6 +22,9 @@ from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from safety_monitoring.judge import ReadingWindow, ResourceReading
 from safety_monitoring.limits import Limit, Limits, Resource
 from safety_monitoring.look_period import memory_period_s
+from safety_monitoring.messages import Protection
+from safety_monitoring.pressure import Pressures
+from safety_monitoring.slow_senses import SlowSenses
 
 SLOW_PERIOD_S = 1.0
 CPU_SPAN_S_MIN = 0.2
@@ -35,7 +38,10 @@ _FIRST = Gap(reason=GapReason.FIRST_READING, detail="a rate needs two readings")
 
 
 class GuardianSenses:
-    """Reads what is due, into the window. roots: the processes whose trees are our own, asked for at each reading."""
+    """Reads what is due, into the window. roots: the processes whose trees are our own, asked for at each reading.
+
+    file_pids: the processes whose open files are counted.
+    """
 
     def __init__(
         self,
@@ -44,9 +50,12 @@ class GuardianSenses:
         disk_paths: Sequence[str],
         roots: Callable[[], tuple[int, ...]],
         host: HostFiles,
+        file_pids: Sequence[int] = (),
         root: str = "/",
     ) -> None:
         self._window = window
+        cores = min((room.cores for room in host.cpu_rooms()), default=_CORES)
+        self._slow = SlowSenses(window=window, file_pids=file_pids, cores=cores, root=root)
         self._disk_paths = tuple(disk_paths)
         self._roots = roots
         self._host = host
@@ -83,6 +92,7 @@ class GuardianSenses:
     def read_again(self, now_mono_s: float) -> None:
         """Read everything now, immediately before acting; CPU only if its last reading is not of this very moment."""
         self._read_memory(now_mono_s)
+        self._slow.read_heat_again()
         if now_mono_s - self._cpu_at_mono_s >= CPU_SPAN_S_MIN:
             self._read_slow(now_mono_s)
 
@@ -90,6 +100,26 @@ class GuardianSenses:
         """The newest percentage of a resource."""
         latest = self._window.latest(resource)
         return latest if isinstance(latest, Gap) else latest.percent
+
+    @property
+    def pressures(self) -> Pressures:
+        """How much tasks have waited for lately."""
+        return self._slow.pressures
+
+    def words(self) -> str:
+        """Who uses this host: our own processes, and all together."""
+        shares = [
+            f"{_words(self.percent(own))} of {_words(self.percent(all_of_it))} {name} in use are ours"
+            for name, own, all_of_it in (
+                ("CPU", Resource.OWN_CPU, Resource.CPU),
+                ("memory", Resource.OWN_MEMORY, Resource.MEMORY),
+            )
+        ]
+        return ", ".join(shares)
+
+    def inventory(self) -> tuple[Protection, ...]:
+        """Which senses this host has, one row each; after the first reading."""
+        return self._slow.inventory()
 
     def _read_memory(self, now_mono_s: float) -> None:
         memory = self._host.memory()
@@ -120,6 +150,8 @@ class GuardianSenses:
         self._tree_before = {(stat.pid, stat.start_ticks): stat.cpu_ticks for stat in tree}
         fullest = fullest_disk([disk_readings(path) for path in self._disk_paths])
         self._add(Resource.DISK, now_mono_s, fullest.used_percent, fullest.free_bytes)
+        self._add(Resource.INODES, now_mono_s, fullest.inodes_used_percent, fullest.inodes_free)
+        self._slow.read(now_mono_s)
 
     def _own_cpu_percent(self, cpu: CpuTicks | Gap, tree: Sequence[ProcessStat]) -> Reading:
         if isinstance(self._cpu_before, Gap):
@@ -131,23 +163,30 @@ class GuardianSenses:
         cores = min((room.cores for room in self._rooms_before), default=_CORES)
         return _tick_percent(own, round((cpu.total - self._cpu_before.total) * min(1.0, cores / _CORES)))
 
-    def _add(self, resource: Resource, now_mono_s: float, percent: Reading, free_bytes: Reading) -> None:
-        reading = ResourceReading(at_mono_s=now_mono_s, percent=percent, free_bytes=free_bytes)
+    def _add(self, resource: Resource, now_mono_s: float, percent: Reading, free: Reading) -> None:
+        reading = ResourceReading(at_mono_s=now_mono_s, percent=percent, free=free)
         self._window.add(resource, reading)
 
 
+def _words(percent: Reading) -> str:
+    return "unknown" if isinstance(percent, Gap) else f"{percent.value:.0f} %"
+
+
 def fullest_disk(disks: Sequence[DiskReadings]) -> DiskReadings:
-    """The worst of several file systems in each respect; unknown as soon as one of them is. Inodes count as use."""
+    """The fullest of several file systems; unknown as soon as one of them is. The reserve is of the first one alone.
+
+    The record grows there. A state directory may lie in a small file system in memory, whose share is enough to look at.
+    """
     if not disks:
         gap = Gap(reason=GapReason.ABSENT, detail="no path is watched")
-        return DiskReadings(used_percent=gap, free_bytes=gap, inodes_used_percent=gap)
-    shares = [disk.used_percent for disk in disks]
+        return DiskReadings(used_percent=gap, free_bytes=gap, inodes_used_percent=gap, inodes_free=gap)
     # Some file systems do not count inodes; that is no blindness.
-    inodes = [disk.inodes_used_percent for disk in disks if isinstance(disk.inodes_used_percent, Sample)]
+    counted = [disk for disk in disks if isinstance(disk.inodes_used_percent, Sample)]
     return DiskReadings(
-        used_percent=_worst([*shares, *inodes], max),
-        free_bytes=_worst([disk.free_bytes for disk in disks], min),
-        inodes_used_percent=_worst(inodes, max) if inodes else disks[0].inodes_used_percent,
+        used_percent=_worst([disk.used_percent for disk in disks], max),
+        free_bytes=disks[0].free_bytes,
+        inodes_used_percent=_worst([disk.inodes_used_percent for disk in counted or disks[:1]], max),
+        inodes_free=_worst([disk.inodes_free for disk in counted or disks[:1]], min),
     )
 
 
@@ -167,7 +206,7 @@ def _headroom_bytes(memory: MemoryReadings, limit: Limit | NoLimit) -> Reading:
             return gap
         case _, Gap() as gap, _:
             return gap
-        case Sample(value=total), Sample(value=available), Limit(percent_max=percent, free_bytes_min=reserve):
+        case Sample(value=total), Sample(value=available), Limit(percent_max=percent, free_min=reserve):
             return Sample(value=available - max(float(reserve), total * (1.0 - percent / 100.0)))
         case _:
             return memory.available_bytes

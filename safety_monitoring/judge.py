@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
-from safety_monitoring.limits import Limit, Limits, Resource
+from safety_monitoring.limits import LEVEL_UNLIMITED, Limit, Limits, Resource
+
+PERCENT_UNLIMITED = 100.0
+"""No share is larger."""
 
 HISTORY_S = 120.0
 """Longer than every hold time; a hold time beyond it is cut to it, which is the safe direction."""
@@ -25,6 +28,8 @@ FRESH_S = 2.5
 """All is clear only on readings this young: the slowest sensor is read every second, and one may be late."""
 
 
+NO_LEVEL = Gap(reason=GapReason.ABSENT, detail="this resource has no level")
+
 _MIB = 1 << 20
 _NEVER_READ = Gap(reason=GapReason.FIRST_READING, detail="never read")
 
@@ -34,6 +39,7 @@ class ViolationKind(Enum):
 
     PERCENT = "percent"
     RESERVE = "reserve"
+    LEVEL = "level"
     UNKNOWN = "unknown"
 
 
@@ -45,11 +51,15 @@ class _Side(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceReading:
-    """One resource at one instant. percent: used share, 0..100. free_bytes: a Gap where the resource has no such notion."""
+    """One resource at one instant. percent: used share, 0..100. free and level: in the resource's unit (see limits.Limit).
+
+    Each is a Gap where the resource has no such notion.
+    """
 
     at_mono_s: float
     percent: Reading
-    free_bytes: Reading
+    free: Reading
+    level: Reading = NO_LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +116,10 @@ def judge(
     """
     violations: list[Violation] = []
     for limit in limits.limits:
-        for kind in (ViolationKind.RESERVE, ViolationKind.PERCENT):
+        for kind in _kinds(limit):
             violations.extend(_sustained(limit, kind, window.newest_first(limit.resource, since_mono_s=since_mono_s)))
-        violations.extend(_unread(limit, limits.unknown_s_max, window, now_mono_s))
+        if not limit.optional:
+            violations.extend(_unread(limit, limits.unknown_s_max, window, now_mono_s))
     return tuple(violations)
 
 
@@ -117,9 +128,17 @@ def clear(limits: Limits, window: ReadingWindow, now_mono_s: float) -> bool:
     return all(_limit_is_clear(limit, window.newest_first(limit.resource), now_mono_s) for limit in limits.limits)
 
 
+def _kinds(limit: Limit) -> tuple[ViolationKind, ...]:
+    """The bounds that a limit has: what cannot be passed is not looked for, up to ten times a second."""
+    bounds = (
+        (ViolationKind.RESERVE, limit.free_min > 0),
+        (ViolationKind.PERCENT, limit.percent_max < PERCENT_UNLIMITED),
+        (ViolationKind.LEVEL, limit.level_max < LEVEL_UNLIMITED),
+    )
+    return tuple(kind for kind, is_set in bounds if is_set)
+
+
 def _sustained(limit: Limit, kind: ViolationKind, readings: Iterable[ResourceReading]) -> tuple[Violation, ...]:
-    if kind is ViolationKind.RESERVE and limit.free_bytes_min == 0:
-        return ()  # nothing has less than nothing free; most resources have no such notion
     over = []
     for reading in readings:
         side = _side(limit, kind, reading)
@@ -170,6 +189,8 @@ def _unread(
 
 
 def _limit_is_clear(limit: Limit, readings: Iterable[ResourceReading], now_mono_s: float) -> bool:
+    if limit.optional:
+        return _optional_is_clear(limit, readings, now_mono_s)
     began_mono_s = now_mono_s - min(limit.clear_hold_s, HISTORY_S)
     for index, reading in enumerate(readings):
         if index == 0 and now_mono_s - reading.at_mono_s > FRESH_S:
@@ -181,34 +202,70 @@ def _limit_is_clear(limit: Limit, readings: Iterable[ResourceReading], now_mono_
     return False
 
 
+def _optional_is_clear(limit: Limit, readings: Iterable[ResourceReading], now_mono_s: float) -> bool:
+    """What the host lacks is not in the way. What was read and is not any more counts as it was read last."""
+    began_mono_s = now_mono_s - min(limit.clear_hold_s, HISTORY_S)
+    was_read = False
+    for reading in readings:
+        if not _has_sample(reading):
+            continue
+        was_read = True
+        if not _known_parts_are_inside(limit, reading):
+            return False
+        if reading.at_mono_s <= began_mono_s:
+            return True
+    return not was_read
+
+
+def _has_sample(reading: ResourceReading) -> bool:
+    return any(isinstance(part, Sample) for part in (reading.percent, reading.free, reading.level))
+
+
+def _known_parts_are_inside(limit: Limit, reading: ResourceReading) -> bool:
+    margin = limit.clear_margin_percent
+    inside = [
+        part.value <= most
+        for part, most in (
+            (reading.percent, limit.percent_max - margin),
+            (reading.level, limit.level_max * (1.0 - margin / 100.0)),
+        )
+        if isinstance(part, Sample)
+    ]
+    if isinstance(reading.free, Sample):
+        inside.append(reading.free.value >= limit.free_min * (1.0 + margin / 100.0))
+    return all(inside)
+
+
 def _is_well_inside(limit: Limit, reading: ResourceReading) -> bool:
     match reading.percent:
         case Sample(value=percent) if percent <= limit.percent_max - limit.clear_margin_percent:
             pass
         case _:
             return False
-    if limit.free_bytes_min == 0:
+    if limit.free_min == 0:
         return True
-    free_bytes_clear = limit.free_bytes_min * (1.0 + limit.clear_margin_percent / 100.0)
-    match reading.free_bytes:
-        case Sample(value=free_bytes):
-            return free_bytes >= free_bytes_clear
+    free_clear = limit.free_min * (1.0 + limit.clear_margin_percent / 100.0)
+    match reading.free:
+        case Sample(value=free):
+            return free >= free_clear
         case Gap():
             return False
 
 
 def _side(limit: Limit, kind: ViolationKind, reading: ResourceReading) -> _Side:
-    match kind, reading.percent, reading.free_bytes:
-        case ViolationKind.PERCENT, Sample(value=percent), _:
+    match kind, reading.percent, reading.free, reading.level:
+        case ViolationKind.PERCENT, Sample(value=percent), _, _:
             return _Side.OVER if percent > limit.percent_max else _Side.INSIDE
-        case ViolationKind.RESERVE, _, Sample(value=free_bytes):
-            return _Side.OVER if free_bytes < limit.free_bytes_min else _Side.INSIDE
+        case ViolationKind.RESERVE, _, Sample(value=free), _:
+            return _Side.OVER if free < limit.free_min else _Side.INSIDE
+        case ViolationKind.LEVEL, _, _, Sample(value=level):
+            return _Side.OVER if level > limit.level_max else _Side.INSIDE
         case _:
             return _Side.UNKNOWN
 
 
 def _is_known(limit: Limit, reading: ResourceReading) -> bool:
-    return isinstance(reading.percent, Sample) and (limit.free_bytes_min == 0 or isinstance(reading.free_bytes, Sample))
+    return isinstance(reading.percent, Sample) and (limit.free_min == 0 or isinstance(reading.free, Sample))
 
 
 def _hold_s(limit: Limit, kind: ViolationKind) -> float:
@@ -218,18 +275,36 @@ def _hold_s(limit: Limit, kind: ViolationKind) -> float:
 
 
 def _gap_detail(reading: ResourceReading) -> str:
-    for part in (reading.percent, reading.free_bytes):
+    for part in (reading.percent, reading.free):
         if isinstance(part, Gap):
             return part.detail or part.reason.value
     return "no reading since"
 
 
 def _text(limit: Limit, kind: ViolationKind, reading: ResourceReading, seconds: float) -> str:
-    match kind, reading.percent, reading.free_bytes:
-        case ViolationKind.PERCENT, Sample(value=percent), _:
+    match kind, reading.percent, reading.free, reading.level:
+        case ViolationKind.PERCENT, Sample(value=percent), _, _:
             what = f"{percent:.1f} %, limit {limit.percent_max:g} %"
-        case ViolationKind.RESERVE, _, Sample(value=free_bytes):
-            what = f"{free_bytes / _MIB:.0f} MiB free, reserve {limit.free_bytes_min / _MIB:.0f} MiB"
+        case ViolationKind.RESERVE, _, Sample(value=free), _:
+            what = f"{_amount(limit.resource, free)} free, reserve {_amount(limit.resource, limit.free_min)}"
+        case ViolationKind.LEVEL, _, _, Sample(value=level):
+            what = f"{_amount(limit.resource, level)}, limit {_amount(limit.resource, limit.level_max)}"
         case _:
             what = "unknown"
-    return f"{limit.resource.value} at {what}, for {seconds:.1f} s"
+    why = f" ({limit.why})" if limit.why else ""
+    return f"{limit.resource.value} at {what}{why}, for {seconds:.1f} s"
+
+
+def _amount(resource: Resource, amount: float) -> str:
+    """An amount in the resource's own unit."""
+    match resource:
+        case Resource.TEMPERATURE:
+            return f"{amount:.1f} degrees Celsius"
+        case Resource.LOAD:
+            return f"{amount:.1f} tasks a core"
+        case Resource.SWAP:
+            return f"{amount / _MIB:.0f} MiB more within a minute"
+        case Resource.INODES | Resource.OPEN_FILES:
+            return f"{amount:.0f}"
+        case _:
+            return f"{amount / _MIB:.0f} MiB"

@@ -83,13 +83,13 @@ def entry_rung(violation: Violation) -> Rung:
     """The rung at which the answer to a violation begins.
 
     Memory below its reserve stops the phase: a paused worker keeps its memory, and the kernel kills within a second.
-    Our own memory past its limit, and disk below its reserve, pause: nothing more may be asked for, and there is time
+    Our own memory past its limit, and a disk below its reserve of bytes or inodes, pause: nothing more may be asked for, and there is time
     to see whether that is enough. Everything else begins by easing.
     """
     match violation.limit.resource, violation.kind:
         case Resource.MEMORY, ViolationKind.RESERVE:
             return Rung.STOP_PHASE
-        case (Resource.DISK, ViolationKind.RESERVE) | (Resource.OWN_MEMORY, ViolationKind.PERCENT):
+        case ((Resource.DISK | Resource.INODES), ViolationKind.RESERVE) | (Resource.OWN_MEMORY, ViolationKind.PERCENT):
             return Rung.PAUSE
         case _:
             return Rung.EASE
@@ -192,8 +192,8 @@ def _upwards(
     if entry.value > state.rung.value:
         return _move(state, entry, highest, now_mono_s)
     for violation in violations:
-        # A rung gets its hold time to work, and only readings taken afterwards can say that it did not.
-        if violation.evidence_mono_s - state.moved_mono_s >= violation.limit.hold_s:
+        # A rung gets its time to work, and only readings taken afterwards can say that it did not.
+        if violation.evidence_mono_s - state.moved_mono_s >= violation.limit.rung_s:
             return _move(state, Rung(state.rung.value + 1), violation, now_mono_s)
     return state, NoMove()
 

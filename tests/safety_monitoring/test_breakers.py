@@ -35,7 +35,7 @@ def violation(resource: Resource = CPU, *, at_mono_s: float = 0.0) -> Violation:
     limit = Limit(
         resource=resource,
         percent_max=80.0,
-        free_bytes_min=0,
+        free_min=0,
         hold_s=HOLD_S[resource],
         clear_margin_percent=5.0,
         clear_hold_s=10.0,

@@ -90,7 +90,7 @@ def test_memory_is_what_is_not_available(host: MadeUpHost) -> None:
     senses.read_due(1.0)
     latest = window.latest(Resource.MEMORY)
     assert not isinstance(latest, Gap)
-    assert (latest.percent, latest.free_bytes) == (Sample(value=10.0), Sample(value=921_600.0))
+    assert (latest.percent, latest.free) == (Sample(value=10.0), Sample(value=921_600.0))
     own = senses.percent(Resource.OWN_MEMORY)
     assert isinstance(own, Sample)
     assert own.value == pytest.approx(10.0)
@@ -99,7 +99,7 @@ def test_memory_is_what_is_not_available(host: MadeUpHost) -> None:
 MEMORY_LIMIT = Limit(
     resource=Resource.MEMORY,
     percent_max=80.0,
-    free_bytes_min=1 << 30,
+    free_min=1 << 30,
     hold_s=2.0,
     clear_margin_percent=5.0,
     clear_hold_s=10.0,
@@ -176,18 +176,22 @@ def disk(percent: float, free: float, inodes: float | Gap = UNKNOWN) -> DiskRead
     """One file system."""
     used_inodes = inodes if isinstance(inodes, Gap) else Sample(value=inodes)
     return DiskReadings(
-        used_percent=Sample(value=percent), free_bytes=Sample(value=free), inodes_used_percent=used_inodes
+        used_percent=Sample(value=percent),
+        free_bytes=Sample(value=free),
+        inodes_used_percent=used_inodes,
+        inodes_free=used_inodes if isinstance(used_inodes, Gap) else Sample(value=1000.0 - 10.0 * used_inodes.value),
     )
 
 
 def test_the_fullest_disk_counts() -> None:
-    """The highest use and the least free space count, wherever they are; inodes are use as well."""
-    worst = fullest_disk([disk(10.0, 5.0), disk(60.0, 900.0), disk(20.0, 80.0, inodes=97.0)])
-    assert (worst.used_percent, worst.free_bytes) == (Sample(value=97.0), Sample(value=5.0))
+    """The highest use counts wherever it is, of bytes and of inodes; the reserve is of where the record grows."""
+    worst = fullest_disk([disk(10.0, 50.0), disk(60.0, 5.0), disk(20.0, 80.0, inodes=97.0)])
+    assert (worst.used_percent, worst.free_bytes) == (Sample(value=60.0), Sample(value=50.0))
+    assert (worst.inodes_used_percent, worst.inodes_free) == (Sample(value=97.0), Sample(value=30.0))
 
 
 def test_one_unknown_disk_makes_disks_unknown() -> None:
     """A file system that cannot be looked at may be the full one."""
-    blind = DiskReadings(used_percent=UNKNOWN, free_bytes=UNKNOWN, inodes_used_percent=UNKNOWN)
+    blind = DiskReadings(used_percent=UNKNOWN, free_bytes=UNKNOWN, inodes_used_percent=UNKNOWN, inodes_free=UNKNOWN)
     assert fullest_disk([disk(10.0, 5.0), blind]).used_percent == UNKNOWN
     assert isinstance(fullest_disk([]).used_percent, Gap)

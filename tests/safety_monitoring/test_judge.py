@@ -23,13 +23,13 @@ BEGAN = 1000.0
 
 
 def limits(
-    resource: Resource = Resource.CPU, *, percent_max: float = 80.0, free_bytes_min: int = 0, hold_s: float = 10.0
+    resource: Resource = Resource.CPU, *, percent_max: float = 80.0, free_min: int = 0, hold_s: float = 10.0
 ) -> Limits:
     """One limit with a margin of 5 % and a clear hold of 10 s."""
     limit = Limit(
         resource=resource,
         percent_max=percent_max,
-        free_bytes_min=free_bytes_min,
+        free_min=free_min,
         hold_s=hold_s,
         clear_margin_percent=5.0,
         clear_hold_s=10.0,
@@ -38,13 +38,13 @@ def limits(
 
 
 def window(
-    *readings: tuple[float, float | Gap], resource: Resource = Resource.CPU, free_bytes: Reading = UNKNOWN
+    *readings: tuple[float, float | Gap], resource: Resource = Resource.CPU, free: Reading = UNKNOWN
 ) -> ReadingWindow:
     """A window of percentages, each with its second after BEGAN."""
     kept = ReadingWindow(began_mono_s=BEGAN)
     for at_s, percent in readings:
         value = percent if isinstance(percent, Gap) else Sample(value=percent)
-        kept.add(resource, ResourceReading(at_mono_s=BEGAN + at_s, percent=value, free_bytes=free_bytes))
+        kept.add(resource, ResourceReading(at_mono_s=BEGAN + at_s, percent=value, free=free))
     return kept
 
 
@@ -91,16 +91,16 @@ def test_gaps_neither_prove_nor_end_a_violation() -> None:
 @pytest.mark.parametrize(("free", "violated"), [(999, True), (1000, False), (1001, False)])
 def test_the_absolute_reserve_counts_on_its_own(free: int, *, violated: bool) -> None:
     """Fewer free bytes than the reserve is a violation, whatever the percentage says."""
-    kept = window(*seconds(1.0, 0, 5), resource=Resource.DISK, free_bytes=Sample(value=float(free)))
-    found = judge(limits(Resource.DISK, free_bytes_min=1000, hold_s=5.0), kept, BEGAN + 5.0)
+    kept = window(*seconds(1.0, 0, 5), resource=Resource.DISK, free=Sample(value=float(free)))
+    found = judge(limits(Resource.DISK, free_min=1000, hold_s=5.0), kept, BEGAN + 5.0)
     assert [violation.kind for violation in found] == ([ViolationKind.RESERVE] if violated else [])
 
 
 @pytest.mark.parametrize(("second_reading_s", "violated"), [(0.199, False), (0.2, True), (0.25, True)])
 def test_the_memory_reserve_does_not_wait_two_seconds(second_reading_s: float, *, violated: bool) -> None:
     """Two readings below the memory reserve, a fifth of a second apart, are enough."""
-    kept = window((0.0, 10.0), (second_reading_s, 10.0), resource=Resource.MEMORY, free_bytes=Sample(value=1.0))
-    found = judge(limits(Resource.MEMORY, free_bytes_min=1000, hold_s=2.0), kept, BEGAN + second_reading_s)
+    kept = window((0.0, 10.0), (second_reading_s, 10.0), resource=Resource.MEMORY, free=Sample(value=1.0))
+    found = judge(limits(Resource.MEMORY, free_min=1000, hold_s=2.0), kept, BEGAN + second_reading_s)
     assert bool(found) is violated
 
 
@@ -115,7 +115,7 @@ def test_unknown_for_too_long_is_a_violation_of_its_own(now: float, *, violated:
 def test_half_a_reading_is_unknown_where_the_other_half_counts() -> None:
     """With a reserve, a percentage without free bytes is not a known reading."""
     kept = window(*seconds(10.0, 0, 31), resource=Resource.DISK)
-    (violation,) = judge(limits(Resource.DISK, free_bytes_min=1), kept, BEGAN + 31.0)
+    (violation,) = judge(limits(Resource.DISK, free_min=1), kept, BEGAN + 31.0)
     assert violation.kind is ViolationKind.UNKNOWN
     assert "no answer" in violation.text
 
@@ -142,8 +142,8 @@ def test_clear_needs_fresh_readings(age: float, *, is_clear: bool) -> None:
 @pytest.mark.parametrize(("free", "is_clear"), [(1049, False), (1050, True)])
 def test_clear_needs_the_reserve_with_its_margin(free: int, *, is_clear: bool) -> None:
     """Free bytes must exceed the reserve by the margin, too."""
-    kept = window(*seconds(10.0, 0, 10), resource=Resource.DISK, free_bytes=Sample(value=float(free)))
-    assert clear(limits(Resource.DISK, free_bytes_min=1000), kept, BEGAN + 10.0) is is_clear
+    kept = window(*seconds(10.0, 0, 10), resource=Resource.DISK, free=Sample(value=float(free)))
+    assert clear(limits(Resource.DISK, free_min=1000), kept, BEGAN + 10.0) is is_clear
 
 
 def test_a_limit_of_another_resource_does_not_see_these_readings() -> None:

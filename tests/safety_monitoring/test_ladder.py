@@ -27,7 +27,7 @@ def violation(
     limit = Limit(
         resource=resource,
         percent_max=80.0,
-        free_bytes_min=1,
+        free_min=1,
         hold_s=10.0,
         clear_margin_percent=5.0,
         clear_hold_s=10.0,

@@ -2,7 +2,15 @@
 
 import pytest
 
-from safety_monitoring.limits import CEILING_PERCENT, Limit, Limits, LimitsError, Resource, default_limits
+from safety_monitoring.limits import (
+    CEILING_PERCENT,
+    LEVEL_UNLIMITED,
+    Limit,
+    Limits,
+    LimitsError,
+    Resource,
+    default_limits,
+)
 
 
 def made(**settings: float | bool) -> dict[Resource, Limit]:
@@ -20,9 +28,28 @@ def test_the_defaults_are_the_published_ones() -> None:
         Resource.DISK: 90.0,
         Resource.OWN_CPU: 80.0,
         Resource.OWN_MEMORY: 80.0,
+        Resource.INODES: 90.0,
+        Resource.OPEN_FILES: 80.0,
+        Resource.TEMPERATURE: 95.0,
+        Resource.LOAD: 100.0,
+        Resource.SWAP: 100.0,
+        Resource.BATTERY: 80.0,
     }
-    assert limits[Resource.MEMORY].free_bytes_min == 1 << 30
-    assert limits[Resource.DISK].free_bytes_min == 1 << 20
+    assert {resource: limit.level_max for resource, limit in limits.items() if limit.level_max < LEVEL_UNLIMITED} == {
+        Resource.TEMPERATURE: 95.0,
+        Resource.LOAD: 16.0,
+        Resource.SWAP: 256 << 20,
+    }
+    assert {resource for resource, limit in limits.items() if not limit.optional} == {
+        Resource.MEMORY,
+        Resource.CPU,
+        Resource.DISK,
+        Resource.OWN_CPU,
+        Resource.OWN_MEMORY,
+    }
+    assert {limits[resource].free_min for resource in (Resource.INODES, Resource.OPEN_FILES)} == {1000, 32}
+    assert limits[Resource.MEMORY].free_min == 1 << 30
+    assert limits[Resource.DISK].free_min == 1 << 20
     assert {limits[resource].hold_s for resource in (Resource.CPU, Resource.OWN_CPU)} == {10.0}
     assert {limits[resource].hold_s for resource in (Resource.MEMORY, Resource.OWN_MEMORY)} == {2.0}
     assert limits[Resource.DISK].hold_s == 5.0

@@ -258,7 +258,9 @@ def test_the_journal_tells_what_happened(rig: Rig) -> None:
 def test_protections_are_read_back(rig: Rig) -> None:
     """The protection matrix has a row for each step, and the kill path was rehearsed."""
     rows = {row.name: row for row in rig.ready.protections}
-    assert set(rows) == {"kill path", "scheduling", "memory lock", "oom score"}
+    assert {"kill path", "scheduling", "memory lock", "oom score"} < set(rows)
+    assert {"sense: load", "sense: open files", "sense: temperature", "sense: io pressure"} < set(rows)
+    assert rows["sense: load"].works, "every Linux has a load average"
     assert rows["kill path"].works, rows["kill path"].detail
     assert rig.ready.pid == rig.guardian.pid
 
@@ -336,7 +338,7 @@ def _disk_limit(percent_max: float) -> Limits:
     limit = Limit(
         resource=Resource.DISK,
         percent_max=percent_max,
-        free_bytes_min=0,
+        free_min=0,
         hold_s=1.0,
         clear_margin_percent=0.0,
         clear_hold_s=1.0,

@@ -1,0 +1,153 @@
+"""The guardian's slower senses: heat, load, swap, battery, open files, and the pressure on CPU, memory and IO.
+
+Each is read once a second, heat every two, from files that were opened at the start. What this host does not have is a row
+of the protection matrix that says so; its readings are gaps, which violate nothing and let nothing pass. The guardian uses
+it (standard library only).
+"""
+
+from collections.abc import Sequence
+
+from baseline_metrics.samples import Gap, GapReason, Reading, Sample
+from baseline_metrics.strain_files import BatteryFiles, LoadFile, OpenFiles, PressureFile, ProcessFiles, SwapFile
+from baseline_metrics.thermal_files import ThermalFiles
+from safety_monitoring.judge import NO_LEVEL, ReadingWindow, ResourceReading
+from safety_monitoring.limits import Resource
+from safety_monitoring.messages import Protection
+from safety_monitoring.pressure import Pressures
+
+HEAT_PERIOD_S = 2.0
+"""Metal is slow, and a sensor may ask a controller that is slower than a file of the kernel."""
+
+_NO_SHARE = Gap(reason=GapReason.ABSENT, detail="this resource has no share")
+_NO_FREE = Gap(reason=GapReason.ABSENT, detail="this resource has no reserve")
+_NOBODY = OpenFiles(used_percent=_NO_SHARE, left=_NO_FREE)
+
+
+class SlowSenses:
+    """Reads them into the window. file_pids: the processes whose descriptors are counted; cores: that we may use."""
+
+    def __init__(self, *, window: ReadingWindow, file_pids: Sequence[int], cores: float, root: str = "/") -> None:
+        self._window = window
+        self._files = tuple(ProcessFiles(pid, root=root) for pid in file_pids)
+        self._cores = cores
+        self._thermal = ThermalFiles(root=root)
+        self._swap = SwapFile(root=root)
+        self._load = LoadFile(root=root)
+        self._battery = BatteryFiles(root=root)
+        self._pressure_files = (
+            PressureFile("cpu", "some", root=root),
+            PressureFile("memory", "full", root=root),
+            PressureFile("io", "full", root=root),
+        )
+        self._heat_due_mono_s = 0.0
+        gap = Gap(reason=GapReason.FIRST_READING, detail="never read")
+        self.pressures = Pressures(cpu_some=gap, memory_full=gap, io_full=gap)
+
+    def read(self, now_mono_s: float) -> None:
+        """Everything now; heat when it is due."""
+        if now_mono_s >= self._heat_due_mono_s:
+            self._heat_due_mono_s = now_mono_s + HEAT_PERIOD_S
+            heat = self._thermal.read()
+            self._add(Resource.TEMPERATURE, now_mono_s, percent=heat.critical_percent, level=heat.celsius)
+        self._add(Resource.LOAD, now_mono_s, level=self._load.per_core(self._cores))
+        swap = self._swap.read(now_mono_s)
+        self._add(Resource.SWAP, now_mono_s, percent=swap.used_percent, level=swap.growth_bytes)
+        self._add(Resource.BATTERY, now_mono_s, percent=self._battery.drained_percent())
+        files = fullest_process([process.read() for process in self._files])
+        self._add(Resource.OPEN_FILES, now_mono_s, percent=files.used_percent, free=files.left)
+        cpu, memory, io = (file.read(now_mono_s) for file in self._pressure_files)
+        self.pressures = Pressures(cpu_some=cpu, memory_full=memory, io_full=io)
+
+    def read_heat_again(self) -> None:
+        """Heat is due at the next reading: what is acted on is looked at in the moment of acting."""
+        self._heat_due_mono_s = 0.0
+
+    def inventory(self) -> tuple[Protection, ...]:
+        """What this host has of them, and what not; after the first reading."""
+        return (
+            *(self._row(name, resource) for name, resource in _ROWS),
+            _pressure_row("cpu", self.pressures.cpu_some),
+            _pressure_row("memory", self.pressures.memory_full),
+            _pressure_row("io", self.pressures.io_full),
+        )
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        for close in (self._thermal.close, self._swap.close, self._load.close, self._battery.close):
+            close()
+        for file in self._pressure_files:
+            file.close()
+        for process in self._files:
+            process.close()
+
+    def _row(self, name: str, resource: Resource) -> Protection:
+        latest = self._window.latest(resource)
+        readings = () if isinstance(latest, Gap) else (latest.percent, latest.free, latest.level)
+        works = any(_is_there(reading) for reading in readings)
+        detail = self._heat_words() if resource is Resource.TEMPERATURE and works else ""
+        if not works:
+            gaps = [reading for reading in readings if isinstance(reading, Gap) and reading not in _NO_NOTIONS]
+            detail = _why(gaps[0]) if gaps else "not available: never read"
+        return Protection(name=f"sense: {name}", works=works, detail=detail or "read once a second")
+
+    def _heat_words(self) -> str:
+        names = self._thermal.names
+        slow = f"; too slow to be read: {', '.join(self._thermal.too_slow)}" if self._thermal.too_slow else ""
+        return f"{len(names)} sensors, {names[0]} first{slow}"
+
+    def _add(
+        self,
+        resource: Resource,
+        now_mono_s: float,
+        *,
+        percent: Reading = _NO_SHARE,
+        free: Reading = _NO_FREE,
+        level: Reading = NO_LEVEL,
+    ) -> None:
+        reading = ResourceReading(at_mono_s=now_mono_s, percent=percent, free=free, level=level)
+        latest = self._window.latest(resource)
+        if not isinstance(latest, Gap) and _is_absent(reading) and _is_absent(latest):
+            return  # what is not there is said once; the judge would go through it every time
+        self._window.add(resource, reading)
+
+
+_NO_NOTIONS = (_NO_SHARE, _NO_FREE, NO_LEVEL)
+
+_ROWS = (
+    ("temperature", Resource.TEMPERATURE),
+    ("load", Resource.LOAD),
+    ("swap", Resource.SWAP),
+    ("battery", Resource.BATTERY),
+    ("open files", Resource.OPEN_FILES),
+    ("inodes", Resource.INODES),
+)
+
+
+def fullest_process(processes: Sequence[OpenFiles]) -> OpenFiles:
+    """The worst in each respect of those that can be read; a gap only where none can."""
+    shares = [one.used_percent for one in processes if isinstance(one.used_percent, Sample)]
+    left = [one.left for one in processes if isinstance(one.left, Sample)]
+    if not shares or not left:
+        return processes[0] if processes else _NOBODY
+    return OpenFiles(
+        used_percent=max(shares, key=lambda sample: sample.value), left=min(left, key=lambda sample: sample.value)
+    )
+
+
+def _is_there(reading: Reading) -> bool:
+    return isinstance(reading, Sample) or reading.reason is GapReason.FIRST_READING
+
+
+def _is_absent(reading: ResourceReading) -> bool:
+    parts = (reading.percent, reading.free, reading.level)
+    return all(isinstance(part, Gap) and part.reason is GapReason.ABSENT for part in parts)
+
+
+def _why(gap: Gap) -> str:
+    return f"not available: {gap.detail or gap.reason.value}"
+
+
+def _pressure_row(name: str, pressure: Reading) -> Protection:
+    works = _is_there(pressure)
+    detail = "it can only tighten limits" if isinstance(pressure, Sample) or works else _why(pressure)
+    return Protection(name=f"sense: {name} pressure", works=works, detail=detail)
