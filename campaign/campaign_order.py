@@ -36,7 +36,7 @@ class SafetyOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignOrder:
-    """order.json. planned_s: the night's planned length without the reserved cool-down. drain_s: how long operations in flight may take after the end of a load; strict: of the exit code."""
+    """order.json. planned_s: the night's planned length without the reserved cool-down. drain_s: how long operations in flight may take after the end of a load; strict: of the exit code. orphans_ended: load processes of dead campaigns that were ended before the start, as sentences."""
 
     night: NightOrder
     planned_s: float
@@ -54,3 +54,4 @@ class CampaignOrder:
     variables: tuple[Variable, ...] = ()
     feeders: tuple[FeederSpec, ...] = ()
     code: NoCode | PythonScenario = NO_CODE
+    orphans_ended: tuple[str, ...] = ()

@@ -56,10 +56,14 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What is not part of the plan. strict: fit with limits counts as not fit; allow_critical: CPU may be full."""
+    """What is not part of the plan. strict: fit with limits counts as not fit; allow_critical: CPU may be full.
+
+    orphans_ended: what the start had to end first, for the record.
+    """
 
     strict: bool
     allow_critical: bool
+    orphans_ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,7 @@ def prepare_run(
         variables=variable_specs(plan),
         feeders=feeder_specs(plan, inputs),
         code=code_spec(plan, inputs),
+        orphans_ended=options.orphans_ended,
     )
     run = create_run_directory(order, plan_yaml=resolved_plan_yaml)
     return PreparedRun(run_id=planned.order.run_id, run_dir=run.path, order=order)

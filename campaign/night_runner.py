@@ -73,6 +73,8 @@ class NightRunner:
     def run(self) -> int:
         """Run the campaign to its end. Returns the exit code. Raises only when the loop itself cannot go on."""
         self._parts.ledger.open(self._order.night)
+        for orphan in self._order.orphans_ended:
+            self._parts.ledger.note("campaign", "orphan_ended", f"before the start was ended: {orphan}")
         self._events.append(events.Started(at_mono_s=self._clock.mono_s(), end_by_mono_s=self._end_by))
         faults = 0
         while self._night.state not in TERMINAL:

@@ -11,6 +11,7 @@ from baseline_metrics.host_files import MarkedProcess, every_marked_process
 from baseline_metrics.ownership import not_ours
 from baseline_metrics.units import format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
+from campaign.orphans import find_orphans
 from campaign.state_lifetime import LOGIN_PLACES, REMEDY, LoginPlaces, ends_with_session
 from monitoring_logs.journal import read_journal
 from monitoring_logs.records import DrillFact
@@ -110,7 +111,10 @@ def check_other_campaigns(runs_dir: Path, state_dir: Path, marked: MarkedReader 
 
 
 def check_leftovers(state_dir: Path, marked: MarkedReader = every_marked_process) -> CheckRow:
-    """Whether earlier campaigns left processes or entries behind. Processes of a campaign that runs are none."""
+    """Whether earlier campaigns left processes or entries behind. Processes of a campaign that runs are none.
+
+    Load processes that `run` ends before it starts warn: it goes on without them. Others refuse.
+    """
     processes = marked()
     alive = {
         run_key(entry.run_id, directory)
@@ -122,7 +126,11 @@ def check_leftovers(state_dir: Path, marked: MarkedReader = every_marked_process
         for process in processes
         if run_key(process.run_id, process.state_dir or str(state_dir)) not in alive and process.pid != os.getpid()
     ]
-    loads = [process for process in strays if process.role in LOAD_ROLES]
+    orphans = find_orphans(str(state_dir), lambda: tuple(strays))
+    loads = [process for process in strays if process.role in LOAD_ROLES and process not in orphans]
+    if orphans and not loads:
+        detail = f"load processes of dead campaigns run: {_processes(list(orphans))}"
+        return warn("leftovers", detail, f"`run` ends them before it starts; now: {STOP_COMMAND}")
     if loads:
         return fail("leftovers", f"load processes of earlier campaigns run: {_processes(loads)}", STOP_COMMAND)
     if strays:

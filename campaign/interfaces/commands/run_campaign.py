@@ -43,6 +43,7 @@ from campaign.launch import (
     prepare_run,
     spawn_supervisor,
 )
+from campaign.orphans import end_orphans
 from campaign.past_runs import Reported, reported
 from campaign.plan_file import LoadedPlan
 from campaign.plan_text import resolved_yaml
@@ -76,6 +77,9 @@ def run(*, detach: bool, yes: bool, strict: bool, progress: str, **night: Any) -
     request = preparation.night_request(**night)
     preparation.required(preparation.load(request))
     tell(preparation.source_text(request))
+    orphans = tuple(orphan.text for orphan in end_orphans(control.state_directory(os.environ)))
+    for orphan in orphans:
+        tell(f"ended {orphan}")
     for run_id in finish_dead_campaigns(control.state_directory(os.environ)):
         tell(f"{run_id} had died; its report is written and it has left the registry")
     demo = demo_for(request)
@@ -90,7 +94,7 @@ def run(*, detach: bool, yes: bool, strict: bool, progress: str, **night: Any) -
                 target,
                 planned,
                 demo=demo,
-                options=RunOptions(strict=strict, allow_critical=request.allow_critical),
+                options=RunOptions(strict=strict, allow_critical=request.allow_critical, orphans_ended=orphans),
                 progress=Progress(progress),
                 detach=detach,
                 asks=asks,
