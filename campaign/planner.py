@@ -7,6 +7,7 @@ only, and is refused when what is left could not decide its gates. Pure; the lau
 
 from dataclasses import replace
 
+from baseline_metrics.samples import Reading
 from baseline_metrics.units import format_duration
 from campaign.compression import compress
 from campaign.full_night import (
@@ -23,6 +24,7 @@ from campaign.plan_specs import is_scripted, think_s_mean
 from campaign.planned_cpu import cpu_reasons
 from campaign.planned_feeders import feeder_forecast
 from campaign.planned_generator import generator_for
+from campaign.planned_heat import HEAT_NOT_LOOKED_AT, heat_reasons
 from campaign.planned_memory import NOT_LOOKED_AT, HostMemory, HostMemoryUnknown, memory_forecast
 from campaign.planned_night import NotCompressed, Note, NoteKind, PlannedNight, PlanRefused
 from campaign.planned_order import planned_night
@@ -43,11 +45,13 @@ def fit_night(
     scale: float = 1.0,
     host_memory: HostMemory | HostMemoryUnknown = NOT_LOOKED_AT,
     allow_critical: bool = False,
+    critical_celsius_max: Reading = HEAT_NOT_LOOKED_AT,
 ) -> PlannedNight | PlanRefused:
     """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long.
 
     inputs: what was read of the files that the plan names. host_memory: needed by plans whose phases hold memory.
-    allow_critical: whether phases may use the CPU beyond the guardian's ceiling.
+    allow_critical: whether phases may use the CPU beyond the guardian's ceiling. critical_celsius_max: the highest
+    temperature that a sensor of this host calls critical.
     """
     if not 0 < scale <= SCALE_MAX:
         return PlanRefused(reasons=(f"--scale {scale:g} is not above 0 and at most {SCALE_MAX:g}; write 2 or 0.5",))
@@ -84,8 +88,9 @@ def fit_night(
             window = Window(start_utc_s=window.start_utc_s, end_utc_s=window.start_utc_s + seconds, changes=())
     memory = memory_forecast(plan, shape, host_memory, workers=generator.workers)
     cpu = cpu_reasons(plan, shape, core_per_s=generator.core_per_s, cores=host_cpu_count, allow_critical=allow_critical)
-    if cpu or memory.reasons:
-        return PlanRefused(reasons=(*cpu, *memory.reasons))
+    heat = heat_reasons(plan, critical_celsius_max=critical_celsius_max)
+    if cpu or heat or memory.reasons:
+        return PlanRefused(reasons=(*cpu, *heat, *memory.reasons))
     planned = planned_night(
         plan,
         shape,

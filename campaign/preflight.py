@@ -34,6 +34,7 @@ from campaign.preflight_host import (
     check_power,
     check_sensors,
     check_sqlite,
+    check_temperature,
     most_connections,
     needs_of,
     read_host,
@@ -114,6 +115,7 @@ def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
         ("target", lambda: _check_target(inputs)),
         ("disk", lambda: check_disk(view, needs) if runs.state is CheckState.OK else DISK_NOT_LOOKED_AT),
         ("memory", lambda: check_memory(view, needs)),
+        ("temperature", lambda: check_temperature(view, needs)),
         ("open files", lambda: check_files(view, needs)),
         ("ports", lambda: check_ports(view, needs)),
         ("clock", lambda: check_clock(view)),
@@ -130,7 +132,7 @@ def run_preflight(inputs: PreflightInputs) -> tuple[CheckRow, ...]:
     ]
     night = _night(inputs.campaign)
     if isinstance(night, PlannedNight):
-        checks.insert(7, ("clock changes", lambda: check_clock_changes(night)))
+        checks.insert(8, ("clock changes", lambda: check_clock_changes(night)))
     return tuple(_guarded(name, check) for name, check in checks)
 
 
@@ -163,6 +165,7 @@ def _needs(campaign: PlannedCampaign | NoPlan) -> Needs:
         ),
         disk_percent=safety.disk_percent,
         reserves=(safety.memory_reserve_bytes, safety.disk_reserve_bytes),
+        temperature_celsius=safety.temperature_celsius,
     )
 
 

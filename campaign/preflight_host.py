@@ -17,14 +17,16 @@ from baseline_metrics.clock import Clock
 from baseline_metrics.file_systems import FileSystem, Nature, file_system_of
 from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
 from baseline_metrics.sensors import HostSensors
+from baseline_metrics.thermal_files import CELSIUS_MAX
 from baseline_metrics.units import format_bytes, format_duration
 from campaign.check_rows import CheckRow, fail, ok, unknown, warn
+from campaign.plan_settings import TEMPERATURE_CELSIUS_MAX
 from campaign.planned_memory import CONNECTION_BYTES, WORKER_BYTES
 from campaign.planned_night import PlannedNight
 from campaign.window import local_time
 from monitoring_logs.load_orders import MemoryLoad, NoSearch
 from monitoring_logs.records import PhaseOrder
-from safety_monitoring.limits import CEILING_PERCENT
+from safety_monitoring.limits import CEILING_PERCENT, CLEAR_MARGIN_PERCENT
 from stress_scenarios.load_plan import Thinking, Unpaced
 
 DISK_FREE_BYTES_MIN = 10**9
@@ -106,6 +108,7 @@ class Needs:
     connections_per_worker: int
     connections: int
     connections_per_s: float
+    temperature_celsius_max: float = TEMPERATURE_CELSIUS_MAX
 
 
 def read_host(*, disk_path: str, clock: Clock) -> HostView:
@@ -216,6 +219,21 @@ def check_memory(view: HostView, needs: Needs) -> CheckRow:
     return ok("memory", detail)
 
 
+def check_temperature(view: HostView, needs: Needs) -> CheckRow:
+    """Cool enough to begin, by the same margin as the guardian wants before load may return. A host may have no sensor."""
+    hottest = view.sample.reading("temperature_celsius_max")
+    if isinstance(hottest, Gap):
+        return ok("temperature", f"no sensor on this host: heat would not be noticed ({_why(hottest)})")
+    if hottest.value > CELSIUS_MAX:
+        return ok("temperature", f"a sensor says {hottest.value:.0f} degrees Celsius, which no machine can be")
+    coolest = needs.temperature_celsius_max * (1.0 - CLEAR_MARGIN_PERCENT / 100.0)
+    detail = f"{hottest.value:.0f} degrees Celsius at the hottest sensor, limit {needs.temperature_celsius_max:g}"
+    if hottest.value > coolest:
+        remedy = "let the machine cool, clean its fans, or write a higher safety.temperature"
+        return fail("temperature", f"{detail}: {coolest:.0f} at most before a load begins", remedy)
+    return ok("temperature", detail)
+
+
 def check_files(view: HostView, needs: Needs) -> CheckRow:
     """Descriptors for every connection of a load process."""
     needed = needs.connections_per_worker + FILES_PER_PROCESS
@@ -313,7 +331,13 @@ def check_clock_changes(planned: PlannedNight) -> CheckRow:
 
 
 def needs_of(
-    planned: PlannedNight, *, engine: str, memory_percent: float, disk_percent: float, reserves: tuple[int, int]
+    planned: PlannedNight,
+    *,
+    engine: str,
+    memory_percent: float,
+    disk_percent: float,
+    reserves: tuple[int, int],
+    temperature_celsius: float,
 ) -> Needs:
     """What a night asks of the host; reserves: of memory and of disk, bytes."""
     per_worker = -(-connections_max(planned) // planned.workers)
@@ -327,6 +351,7 @@ def needs_of(
         connections_per_worker=per_worker,
         connections=connections_max(planned),
         connections_per_s=connections_per_s_max(planned),
+        temperature_celsius_max=temperature_celsius,
     )
 
 

@@ -13,6 +13,7 @@ from baseline_metrics.codec import CodecError, from_json_value, to_json_value
 from baseline_metrics.health import Score
 from baseline_metrics.samples import Reading
 from campaign.memory_watch import NOTHING_HELD, MemoryNow, NothingHeld
+from safety_monitoring.messages import SenseReading
 
 EVENTS_MAX = 12
 """Events kept in the document: a terminal shows fewer; ``status`` prints them all."""
@@ -83,7 +84,7 @@ class Paused:
 class Status:
     """The document. phase: index of the current phase, or -1; state: the machine's state; step_*: of the current state.
 
-    memory: the phase's memory load. version: 1 until 0.1; such a campaign knows no pause.
+    memory: the phase's memory load. senses: the guardian's slower ones. version: 1 until 0.1; such a campaign knows no pause.
     """
 
     version: int
@@ -123,6 +124,7 @@ class Status:
     events: tuple[StatusEvent, ...]
     pause: NotPaused | Paused = NOT_PAUSED
     memory: NothingHeld | MemoryNow = NOTHING_HELD
+    senses: tuple[SenseReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,7 @@ class StatusBoard:
             events=tuple(self._events),
             pause=self._pause_of(moment, running),
             memory=moment.memory,
+            senses=beat.senses if beat is not None else (),
         )
 
     def _pause_of(self, moment: Moment, running: PageCounts) -> NotPaused | Paused:

@@ -448,6 +448,7 @@ class Guardian:
             memory_percent=self._senses.percent(Resource.MEMORY),
             cpu_percent=self._senses.percent(Resource.CPU),
             disk_percent=self._senses.percent(Resource.DISK),
+            senses=self._senses.readings(),
         )
         self._reports.send(beat)
         if self._beats % BEATS_PER_JOURNAL_LINE == 0:

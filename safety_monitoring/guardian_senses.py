@@ -22,7 +22,7 @@ from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from safety_monitoring.judge import ReadingWindow, ResourceReading
 from safety_monitoring.limits import Limit, Limits, Resource
 from safety_monitoring.look_period import memory_period_s
-from safety_monitoring.messages import Protection
+from safety_monitoring.messages import Protection, SenseReading
 from safety_monitoring.pressure import Pressures
 from safety_monitoring.slow_senses import SlowSenses
 
@@ -116,6 +116,10 @@ class GuardianSenses:
             )
         ]
         return ", ".join(shares)
+
+    def readings(self) -> tuple[SenseReading, ...]:
+        """What the slower senses say now, for people."""
+        return self._slow.readings()
 
     def inventory(self) -> tuple[Protection, ...]:
         """Which senses this host has, one row each; after the first reading."""

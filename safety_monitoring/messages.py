@@ -211,8 +211,17 @@ class DrillEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SenseReading:
+    """What one of the slower senses says; a gap where the host lacks it, or it does not answer. unit: as people read it."""
+
+    name: str
+    reading: Reading
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardianBeat:
-    """Sent once a second: the guardian's loop turns. readings: what it read, for status screens and the record."""
+    """Sent once a second: the guardian's loop turns. What it read, for status screens and its journal."""
 
     sequence: int
     at_mono_s: float
@@ -220,6 +229,7 @@ class GuardianBeat:
     memory_percent: Reading
     cpu_percent: Reading
     disk_percent: Reading
+    senses: tuple[SenseReading, ...] = ()
 
 
 ORDERS = Codec(

@@ -6,13 +6,14 @@ it (standard library only).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from baseline_metrics.strain_files import BatteryFiles, LoadFile, OpenFiles, PressureFile, ProcessFiles, SwapFile
 from baseline_metrics.thermal_files import ThermalFiles
 from safety_monitoring.judge import NO_LEVEL, ReadingWindow, ResourceReading
 from safety_monitoring.limits import Resource
-from safety_monitoring.messages import Protection
+from safety_monitoring.messages import Protection, SenseReading
 from safety_monitoring.pressure import Pressures
 
 HEAT_PERIOD_S = 2.0
@@ -71,6 +72,27 @@ class SlowSenses:
             _pressure_row("io", self.pressures.io_full),
         )
 
+    def readings(self) -> tuple[SenseReading, ...]:
+        """The newest of each, in the unit in which people read it."""
+        pressures = (
+            ("cpu pressure", self.pressures.cpu_some),
+            ("memory pressure", self.pressures.memory_full),
+            ("io pressure", self.pressures.io_full),
+        )
+        return (
+            *(SenseReading(name=one.name, reading=self._newest(one), unit=one.unit) for one in _SHOWN),
+            *(SenseReading(name=name, reading=reading, unit="%") for name, reading in pressures),
+        )
+
+    def _newest(self, shown: "_Shown") -> Reading:
+        latest = self._window.latest(shown.resource)
+        if isinstance(latest, Gap):
+            return latest
+        reading = latest.level if shown.is_level else latest.percent
+        if isinstance(reading, Sample):
+            return Sample(value=round(reading.value / shown.per, 3))
+        return reading
+
     def close(self) -> None:
         """Give all descriptors back."""
         for close in (self._thermal.close, self._swap.close, self._load.close, self._battery.close):
@@ -110,6 +132,26 @@ class SlowSenses:
             return  # what is not there is said once; the judge would go through it every time
         self._window.add(resource, reading)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What of a resource is shown. per: what its unit is of the reading's."""
+
+    name: str
+    resource: Resource
+    is_level: bool
+    unit: str
+    per: float = 1.0
+
+
+_SHOWN = (
+    _Shown(name="temperature", resource=Resource.TEMPERATURE, is_level=True, unit="degrees Celsius"),
+    _Shown(name="load", resource=Resource.LOAD, is_level=True, unit="tasks a core"),
+    _Shown(name="swap", resource=Resource.SWAP, is_level=True, unit="MiB more a minute", per=float(1 << 20)),
+    _Shown(name="battery drained", resource=Resource.BATTERY, is_level=False, unit="%"),
+    _Shown(name="open files", resource=Resource.OPEN_FILES, is_level=False, unit="%"),
+    _Shown(name="inodes", resource=Resource.INODES, is_level=False, unit="%"),
+)
 
 _NO_NOTIONS = (_NO_SHARE, _NO_FREE, NO_LEVEL)
 

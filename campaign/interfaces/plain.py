@@ -11,7 +11,7 @@ from typing import TextIO
 
 from baseline_metrics.codec import Json, to_json_value
 from baseline_metrics.health import KnownScore, Score
-from baseline_metrics.samples import Reading, Sample
+from baseline_metrics.samples import Gap, Reading, Sample
 from campaign.interfaces import wording
 from campaign.interfaces.output import SCHEMA_VERSION, write_lines
 from campaign.memory_watch import MemoryNow
@@ -89,8 +89,16 @@ def progress_document(status: Status, *, now_mono_s: float) -> dict[str, Json]:
         "memory_percent": _number(status.memory_percent),
         "cpu_percent": _number(status.cpu_percent),
         "disk_percent": _number(status.disk_percent),
+        "senses": [
+            {"name": one.name, "value": _number(one.reading), "unit": one.unit, "why_unknown": _why(one.reading)}
+            for one in status.senses
+        ],
         "end": to_json_value(status.end),
     }
+
+
+def _why(reading: Reading) -> str:
+    return reading.detail or reading.reason.value if isinstance(reading, Gap) else ""
 
 
 def event_document(status: Status, event: StatusEvent) -> dict[str, Json]:

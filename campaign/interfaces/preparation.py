@@ -14,6 +14,7 @@ from typing import assert_never
 
 from baseline_metrics.target_policy import PinnedTarget, RefusalKind, TargetRefused, resolve_target, system_resolver
 from baseline_metrics.units import UnitError, parse_duration_s
+from campaign.host_heat import read_critical_celsius_max
 from campaign.host_memory import read_host_memory
 from campaign.interfaces.exit_codes import Exit
 from campaign.interfaces.output import refuse
@@ -209,6 +210,7 @@ def fit(loaded: LoadedPlan, request: NightRequest) -> PlannedNight | PlanRefused
         scale=request.scale,
         host_memory=read_host_memory(),
         allow_critical=request.allow_critical,
+        critical_celsius_max=read_critical_celsius_max(),
     )
 
 

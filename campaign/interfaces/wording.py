@@ -9,7 +9,7 @@ from typing import assert_never
 from zoneinfo import ZoneInfoNotFoundError
 
 from baseline_metrics.health import KnownScore, Score, UnknownScore
-from baseline_metrics.samples import Gap, Reading, Sample
+from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from baseline_metrics.units import format_bytes
 from baseline_metrics.zones import zone_named
 from campaign.memory_watch import MemoryNow, NothingHeld
@@ -132,6 +132,19 @@ def reading_text(reading: Reading, *, decimals: int, factor: float = 1.0, unit: 
         case Gap():
             return UNKNOWN
     assert_never(reading)
+
+
+def senses_text(status: Status) -> str:
+    """What the guardian's slower senses say, and which of them this host lacks; empty before it has spoken."""
+    known = [
+        f"{one.name} {one.reading.value:.3g} {one.unit}" for one in status.senses if isinstance(one.reading, Sample)
+    ]
+    lacking = [
+        one.name
+        for one in status.senses
+        if isinstance(one.reading, Gap) and one.reading.reason is not GapReason.FIRST_READING
+    ]
+    return ", ".join(known) + (f"; not available: {', '.join(lacking)}" if lacking else "")
 
 
 def short_duration(seconds: float) -> str:

@@ -1,15 +1,18 @@
 """Progress lines: stable keys, one per half minute and one per event."""
 
+import dataclasses
 import io
 import json
 import re
 
 from baseline_metrics.health import UnknownScore
-from baseline_metrics.samples import Gap, GapReason
+from baseline_metrics.samples import Gap, GapReason, Sample
+from campaign.interfaces import wording
 from campaign.interfaces.plain import LINE_EVERY_S, LineFormat, LineScreen, event_line, plain_line, progress_document
 from campaign.interfaces.wording import memory_text
 from campaign.memory_watch import MemoryNow
 from campaign.status import NoStatus, Paused, StatusEvent
+from safety_monitoring.messages import SenseReading
 from tests.support.status_documents import NOW_MONO_S, NOW_UTC_S, events, status_document
 
 KEYS = [
@@ -47,6 +50,23 @@ class Bench:
         self.stream.seek(0)
         self.stream.truncate()
         return text.splitlines()
+
+
+def test_a_sense_that_the_host_lacks_is_named_and_is_no_number() -> None:
+    """For people in words, for programs as null with its reason."""
+    senses = (
+        SenseReading(name="load", reading=Sample(value=1.5), unit="tasks a core"),
+        SenseReading(name="swap", reading=Gap(reason=GapReason.ABSENT, detail="no swap is configured"), unit="MiB"),
+        SenseReading(name="io pressure", reading=Gap(reason=GapReason.FIRST_READING), unit="%"),
+    )
+    seen = dataclasses.replace(status_document(), senses=senses)
+    assert wording.senses_text(seen) == "load 1.5 tasks a core; not available: swap"
+    assert wording.senses_text(status_document()) == ""
+    told = progress_document(seen, now_mono_s=NOW_MONO_S)["senses"]
+    assert isinstance(told, list)
+    load, swap, _ = told
+    assert load == {"name": "load", "value": 1.5, "unit": "tasks a core", "why_unknown": ""}
+    assert swap == {"name": "swap", "value": None, "unit": "MiB", "why_unknown": "no swap is configured"}
 
 
 def test_line_has_stable_keys() -> None:

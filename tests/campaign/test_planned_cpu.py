@@ -2,10 +2,13 @@
 
 import pytest
 
+from baseline_metrics.samples import Gap, GapReason, Sample
 from campaign.plan_problems import PlanError
 from campaign.planned_night import PlannedNight, PlanRefused
 from campaign.planner import fit_night
 from tests.support.plans import TARGET, loaded
+
+UNKNOWN = Gap(reason=GapReason.ABSENT, detail="no sensor names a critical temperature")
 
 
 def fitted(load: str, *, more: str = "", cores: int = 2, allow_critical: bool = False) -> PlannedNight | PlanRefused:
@@ -79,6 +82,30 @@ def test_a_load_without_a_pace_gets_no_more_processes_than_its_limit_bears(cores
     assert workers / cores < 0.8
 
 
+@pytest.mark.parametrize(
+    ("critical", "fits"),
+    [(99.9, False), (100.0, True), (100.1, True), (UNKNOWN, True)],
+    ids=["below", "at", "above", "?"],
+)
+def test_a_temperature_above_what_any_sensor_calls_critical_is_refused(critical: float | Gap, *, fits: bool) -> None:
+    """It could never fire: the machine is off before. Where a sensor names no such temperature, nobody can say so."""
+    found = loaded(f"{TARGET}safety: {{temperature: 100}}\n")
+    answer = fit_night(
+        found.plan,
+        inputs=found.inputs,
+        now_utc_s=1.8e9,
+        host_cpu_count=4,
+        run_id="run",
+        critical_celsius_max=critical if isinstance(critical, Gap) else Sample(value=critical),
+    )
+    if fits:
+        assert isinstance(answer, PlannedNight)
+    else:
+        assert "safety.temperature: 100 degrees Celsius would never be reached" in reason(answer)
+        assert "calls critical is 99.9" in reason(answer)
+        assert reason(answer).endswith("write at most 95 (95 % of it)")
+
+
 @pytest.mark.parametrize("key", ["memory_reserve", "disk_reserve"])
 @pytest.mark.parametrize(("size", "fits"), [("63MiB", False), ("64MiB", True), ("65MiB", True), ("1B", False)])
 def test_a_reserve_that_could_never_be_acted_on_is_refused(key: str, size: str, *, fits: bool) -> None:
@@ -102,6 +129,9 @@ def test_a_reserve_that_could_never_be_acted_on_is_refused(key: str, size: str, 
         ("safety: {disk: 95.1}", "plan.yaml:2:10 safety.disk: 95.1 is more than 95"),
         ("safety: {own: 81}", "plan.yaml:2:10 safety.own: 81 is more than 80"),
         ("safety: {memory_reserve: 0B}", "plan.yaml:2:10 safety.memory_reserve: "),
+        ("safety: {temperature: 120}", "plan.yaml:2:10 safety.temperature: 120 is more than 110"),
+        ("safety: {temperature: 20}", "plan.yaml:2:10 safety.temperature: 20 is less than 40"),
+        ("safety: {battery: 95}", "plan.yaml:2:10 safety.battery: 95 is more than 90"),
         ("safety: {memory: 0}", "plan.yaml:2:10 safety.memory: 0 is not above 0"),
     ],
 )

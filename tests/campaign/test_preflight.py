@@ -61,6 +61,7 @@ def test_a_campaign_in_good_order_may_start_and_nothing_is_changed(tmp_path: Pat
         "target",
         "disk",
         "memory",
+        "temperature",
         "open files",
         "ports",
         "clock",
@@ -234,7 +235,7 @@ def test_a_check_that_breaks_is_a_row_of_its_own(tmp_path: Path) -> None:
     assert row(rows, "target").state is CheckState.UNKNOWN
     assert "boom" in row(rows, "target").detail
     assert not may_start(rows)
-    assert len(rows) == 18
+    assert len(rows) == 19
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "dangling"])

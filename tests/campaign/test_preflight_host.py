@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from baseline_metrics.file_systems import StatfsError, named
-from baseline_metrics.samples import Gap, GapReason, Sample
+from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from campaign.check_rows import CheckState
 from campaign.planned_night import PlannedNight
 from campaign.planner import fit_night
@@ -25,6 +25,7 @@ from campaign.preflight_host import (
     check_power,
     check_sensors,
     check_sqlite,
+    check_temperature,
     connections_max,
     connections_per_s_max,
     forecast_bytes,
@@ -81,6 +82,24 @@ def test_memory_below_the_forecast_fails_and_below_four_gigabytes_warns() -> Non
     assert state(4.0 * GB) is CheckState.OK
     assert state(20.0 * GB, 79.9) is CheckState.OK
     assert state(20.0 * GB, 80.0) is CheckState.FAIL
+
+
+@pytest.mark.parametrize(
+    ("reading", "state"),
+    [
+        (Sample(value=76.0), CheckState.OK),  # 5 % below 80 degrees
+        (Sample(value=76.1), CheckState.FAIL),
+        (Sample(value=3000.0), CheckState.OK),  # a driver without a device
+        (Gap(reason=GapReason.ABSENT, detail="no sensor"), CheckState.OK),
+    ],
+)
+def test_a_machine_that_is_hot_already_begins_no_load(reading: Reading, state: CheckState) -> None:
+    """By the margin after which load may return; that there is no sensor is said."""
+    needs = dataclasses.replace(NEEDS_OF_NO_PLAN, temperature_celsius_max=80.0)
+    found = check_temperature(view(temperature=reading), needs)
+
+    assert found.state is state
+    assert isinstance(reading, Sample) or "heat would not be noticed" in found.detail
 
 
 @pytest.mark.parametrize(("spare", "state"), [(-1, CheckState.FAIL), (0, CheckState.OK), (1, CheckState.OK)])
@@ -146,7 +165,7 @@ def test_absent_sensors_are_named_and_first_readings_are_not() -> None:
     found = check_sensors(view())
 
     assert found.state is CheckState.OK
-    assert found.detail.endswith("not on this host: battery_percent")
+    assert found.detail.endswith("not on this host: temperature_celsius_max, battery_percent")
 
 
 def test_a_clock_change_in_the_window_warns() -> None:

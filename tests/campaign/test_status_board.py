@@ -17,7 +17,7 @@ from campaign.status_board import STATUS_S, Moment, StatusBoard
 from campaign.telemetry import SegmentTelemetry
 from monitoring_logs.records import Outcome
 from safety_monitoring.limits import Rung
-from safety_monitoring.messages import GuardianBeat
+from safety_monitoring.messages import GuardianBeat, SenseReading
 from tests.support.machine_walk import IN_STATE, to_holding, to_searching
 from tests.support.orders import campaign_order, night_order, phase_order
 
@@ -28,6 +28,7 @@ BEAT = GuardianBeat(
     memory_percent=Sample(value=41.0),
     cpu_percent=Sample(value=12.0),
     disk_percent=Gap(reason=GapReason.DENIED, detail="no permission"),
+    senses=(SenseReading(name="load", reading=Sample(value=1.5), unit="tasks a core"),),
 )
 
 
@@ -189,6 +190,7 @@ def test_the_guardians_readings_are_shown_as_it_read_them(desk: Desk) -> None:
     assert (status.memory_percent, status.cpu_percent) == (BEAT.memory_percent, BEAT.cpu_percent)
     assert status.disk_percent == BEAT.disk_percent
     assert (status.guardian_rung, status.permitted_share) == ("EASE", 0.5)
+    assert status.senses == BEAT.senses
 
 
 def test_operations_are_those_of_ended_loads_and_of_the_running_one(desk: Desk) -> None:

@@ -282,6 +282,9 @@ def test_beats_carry_readings(rig: Rig) -> None:
     assert second.sequence == first.sequence + 1
     assert type(second.memory_percent).__name__ == "Sample"
     assert type(second.disk_percent).__name__ == "Sample"
+    senses = {one.name: one.reading for one in second.senses}
+    assert {"temperature", "load", "swap", "battery drained", "open files", "inodes", "io pressure"} < set(senses)
+    assert type(senses["load"]).__name__ == type(senses["open files"]).__name__ == "Sample"
 
 
 @pytest.mark.parametrize("path", list(DrillPath))

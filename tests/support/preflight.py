@@ -22,6 +22,7 @@ def view(
     disk_percent: Reading = Sample(value=50.0),  # noqa: B008
     memory_available: Reading = Sample(value=20.0 * GB),  # noqa: B008
     memory_percent: Reading = Sample(value=30.0),  # noqa: B008
+    temperature: Reading = Gap(reason=GapReason.ABSENT),  # noqa: B008
     files_max: int = 1024,
     ports: int = 28_232,
     power: OnMains | OnBattery = OnMains(),  # noqa: B008
@@ -34,6 +35,7 @@ def view(
         "memory_available_bytes": memory_available,
         "memory_percent": memory_percent,
         "cpu_percent": Gap(reason=GapReason.FIRST_READING),
+        "temperature_celsius_max": temperature,
         "battery_percent": Gap(reason=GapReason.ABSENT),
     }
     named = tuple(NamedReading(sensor=sensor, reading=reading) for sensor, reading in readings.items())

@@ -87,6 +87,7 @@ def _lines(campaign: RunningCampaign, *, now_mono_s: float) -> str:
                 f"  load      {seen.connections_open} of {seen.connections_asked} connections open",
                 *([f"  memory    {memory}"] if (memory := wording.memory_text(seen.memory)) else []),
                 f"  guardian  {seen.guardian_rung.lower().replace('_', ' ')}, {seen.permitted_share:.0%} permitted",
+                *([f"  senses    {senses}"] if (senses := wording.senses_text(seen)) else []),
                 f"  told      {wording.short_duration(age_s)} ago"
                 + (": the campaign does not answer" if age_s > wording.STALE_S else ""),
             ]
