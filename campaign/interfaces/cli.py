@@ -63,10 +63,13 @@ COMMANDS = {
     "report": LazyCommand(module="reporting", attribute="report", summary="Build a run's report again, and print it."),
     "list": LazyCommand(module="listing", attribute="list_runs", summary="All runs with their verdicts."),
     "init": LazyCommand(module="beginnings", attribute="init", summary="Write a commented plan to edit."),
+    "schedule": LazyCommand(
+        module="scheduling", attribute="schedule", summary="Every night, by systemd; installs nothing."
+    ),
     "simulate": LazyCommand(module="beginnings", attribute="simulate", summary="Virtual nights on a fake clock."),
 }
 
-LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "hud", "schedule"})
+LATER_COMMANDS = frozenset({"why", "replay", "compare", "resume", "hud"})
 """Names that later versions use. A plan of such a name is given as `run NAME`."""
 
 _GLOBAL_FLAGS = frozenset({"--json", "-q", "--quiet", "-v", "--verbose", "--no-color", "-qv", "-vq"})

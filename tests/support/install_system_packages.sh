@@ -5,9 +5,9 @@ set -euo pipefail
 # nginx: the unmodified server that the tests put load on, and whose access log they count.
 # cc: builds the small library that makes a disk's sync fail. openssl: makes the certificates of TLS servers.
 # mosquitto: a server that speaks WebSocket, but nothing that a scenario would understand. mkfs.ext4: makes the file
-# systems whose power is cut.
+# systems whose power is cut. systemd-analyze: reads unit files as systemd does.
 declare -A package_of=([nginx]=nginx-light [cc]="gcc libc6-dev" [openssl]=openssl [mosquitto]=mosquitto
-    [mkfs.ext4]=e2fsprogs)
+    [mkfs.ext4]=e2fsprogs [systemd-analyze]=systemd)
 
 missing=()
 for program in "${!package_of[@]}"; do
