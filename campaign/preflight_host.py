@@ -15,6 +15,7 @@ import psutil
 
 from baseline_metrics.clock import Clock
 from baseline_metrics.file_systems import FileSystem, Nature, file_system_of
+from baseline_metrics.host_files import disk_readings
 from baseline_metrics.samples import Gap, GapReason, HostSample, Reading, Sample
 from baseline_metrics.sensors import HostSensors
 from baseline_metrics.thermal_files import CELSIUS_MAX
@@ -26,7 +27,7 @@ from campaign.planned_night import PlannedNight
 from campaign.window import local_time
 from monitoring_logs.load_orders import MemoryLoad, NoSearch
 from monitoring_logs.records import PhaseOrder
-from safety_monitoring.limits import CEILING_PERCENT, CLEAR_MARGIN_PERCENT
+from safety_monitoring.limits import CEILING_PERCENT, CLEAR_MARGIN_PERCENT, INODES_FREE_MIN
 from stress_scenarios.load_plan import Thinking, Unpaced
 
 DISK_FREE_BYTES_MIN = 10**9
@@ -35,6 +36,11 @@ FORECAST_FACTOR = 3
 
 RECORD_BYTES_PER_SAMPLE = 4096
 """Host sample, load second and their indexes of one second; measured at about 3.5 KiB."""
+
+NIGHT_FILES = 200
+"""Files and directories of a run: logs of 64 load processes twice, journals, reports of 64 phases; usually about 40."""
+
+INODES_NOT_COUNTED = Gap(reason=GapReason.ABSENT, detail="this file system does not count them")
 
 LOGS_BYTES = 64 << 20
 """Component logs are rotated and capped; journals and reports take the rest."""
@@ -93,6 +99,7 @@ class HostView:
     ports: int
     power: OnMains | OnBattery
     utc_s: float
+    inodes_free: Reading = INODES_NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +129,7 @@ def read_host(*, disk_path: str, clock: Clock) -> HostView:
         ports=_ports(),
         power=_power(),
         utc_s=clock.utc_s(),
+        inodes_free=disk_readings(disk_path).inodes_free,
     )
 
 
@@ -182,7 +190,7 @@ def _connections_per_s(phase: PhaseOrder) -> float:
 
 
 def check_disk(view: HostView, needs: Needs) -> CheckRow:
-    """Room for 1 GB and for three nights beside the guardian's reserve, and below the guardian's limit."""
+    """Room for 1 GB and for three nights beside the guardian's reserve, below the guardian's limit, and files enough."""
     free = view.sample.reading(f"disk_free_bytes:{view.disk_path}")
     used = view.sample.reading(f"disk_percent:{view.disk_path}")
     needed = max(DISK_FREE_BYTES_MIN, FORECAST_FACTOR * needs.record_bytes + needs.disk_reserve_bytes)
@@ -197,6 +205,11 @@ def check_disk(view: HostView, needs: Needs) -> CheckRow:
         return fail("disk", f"{detail}, {format_bytes(needed)} are needed ({parts}, at least 1 GB)", remedy)
     if used.value >= needs.disk_percent_max:
         return fail("disk", f"{detail}: at the guardian's limit of {needs.disk_percent_max:g} % already", remedy)
+    files = INODES_FREE_MIN + NIGHT_FILES
+    if isinstance(view.inodes_free, Sample) and view.inodes_free.value < files:
+        counted = f"{view.inodes_free.value:.0f} more files can be made on {view.disk_path}"
+        parts = f"{NIGHT_FILES} of a night + {INODES_FREE_MIN} that the guardian keeps"
+        return fail("disk", f"{counted}, {files} are needed ({parts})", f"remove files, or {remedy}")
     return ok("disk", f"{detail}, {format_bytes(needed)} needed")
 
 

@@ -44,13 +44,14 @@ SETTINGS: Mapping[Resource, Setting] = {
     Resource.OWN_CPU: Setting(violations=3, open_s=10.0, probe_s=HOLD_S[Resource.OWN_CPU] + 2.0),
     Resource.MEMORY: Setting(violations=2, open_s=15.0, probe_s=HOLD_S[Resource.MEMORY] + 2.0),
     Resource.OWN_MEMORY: Setting(violations=2, open_s=15.0, probe_s=HOLD_S[Resource.OWN_MEMORY] + 2.0),
-    Resource.TEMPERATURE: Setting(violations=1, open_s=60.0, probe_s=HOLD_S[Resource.TEMPERATURE] + 4.0),
+    Resource.TEMPERATURE: Setting(violations=1, open_s=60.0, probe_s=HOLD_S[Resource.TEMPERATURE] + 24.0),
     Resource.LOAD: Setting(violations=1, open_s=30.0, probe_s=HOLD_S[Resource.LOAD] + 2.0),
     Resource.SWAP: Setting(violations=1, open_s=30.0, probe_s=HOLD_S[Resource.SWAP] + 2.0),
     Resource.OPEN_FILES: Setting(violations=1, open_s=30.0, probe_s=HOLD_S[Resource.OPEN_FILES] + 2.0),
 }
 """A full CPU hurts slowly and passes often; memory kills. Heat, a load average, swapping and open files are the system as a
-whole: the first violation takes all load away, because half of it would cool or clear nothing in time. A disk does not
+whole: the first violation takes all load away, because half of it would cool or clear nothing in time; metal also takes
+its time to get hot again, so heat is probed for longer. A disk does not
 empty by itself and a battery does not charge: the ladder alone answers those."""
 
 

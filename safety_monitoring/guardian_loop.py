@@ -78,7 +78,7 @@ class Trouble:
 
 
 class Guardian:
-    """The loop and what it knows. All collaborators come from outside; nothing here opens a file."""
+    """The loop and what it knows. All collaborators come from outside. root: where /proc and /sys of its senses lie."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class Guardian:
         bell: StopBell,
         clock: Clock,
         host: HostFiles,
+        root: str = "/",
     ) -> None:
         self._order = order
         self._run = RunMark(run_id=order.run_id, state_dir=registry.state_directory(os.environ))
@@ -112,6 +113,7 @@ class Guardian:
             roots=self._own_pids,
             host=host,
             file_pids=(order.supervisor_pid, os.getpid()),
+            root=root,
         )
         self._senses.expect(order.limits, memory_ramp_bytes_per_s=0.0)
         self._ladder = LadderState(rung=Rung.CLEAR, moved_mono_s=now, return_offered=False)

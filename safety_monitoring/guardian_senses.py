@@ -109,7 +109,7 @@ class GuardianSenses:
     def words(self) -> str:
         """Who uses this host: our own processes, and all together."""
         shares = [
-            f"{_words(self.percent(own))} of {_words(self.percent(all_of_it))} {name} in use are ours"
+            f"{name} {_words(self.percent(own))} ours of {_words(self.percent(all_of_it))} in use"
             for name, own, all_of_it in (
                 ("CPU", Resource.OWN_CPU, Resource.CPU),
                 ("memory", Resource.OWN_MEMORY, Resource.MEMORY),

@@ -59,6 +59,22 @@ def test_a_disk_at_the_guardians_limit_would_end_the_night_at_once(percent: floa
     assert check_disk(view(disk_percent=Sample(value=percent)), needs).state is state
 
 
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [
+        (Sample(value=1199.0), CheckState.FAIL),
+        (Sample(value=1200.0), CheckState.OK),
+        (Gap(reason=GapReason.ABSENT), CheckState.OK),  # a file system that does not count them
+    ],
+)
+def test_a_disk_without_room_for_files_is_full(free: Reading, state: CheckState) -> None:
+    """However many bytes it has: two hundred of a night, and what the guardian keeps."""
+    found = check_disk(dataclasses.replace(view(), inodes_free=free), NEEDS_OF_NO_PLAN)
+
+    assert found.state is state
+    assert (state is CheckState.OK) or "1199 more files can be made on /runs, 1200 are needed" in found.detail
+
+
 def test_unreadable_disk_and_memory_are_unknown_and_block() -> None:
     """Not knowing is no pass."""
     gap = Gap(reason=GapReason.DENIED, detail="no")

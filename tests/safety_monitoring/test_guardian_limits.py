@@ -51,7 +51,8 @@ def test_a_real_reading_past_its_limit_takes_load_away(rig: Rig, past: Limits, w
     rig.send(EnterPhase(phase="past", limits=past))
     moved = rig.expect(LadderMoved)
     assert moved.why.startswith(words)
-    assert "memory in use are ours" in moved.why
+    assert "; CPU " in moved.why
+    assert moved.why.endswith(" in use")
     assert moved.rung is (Rung.EASE if words == "inodes at " else Rung.PAUSE)
     assert worker.page.share == (0.5 if words == "inodes at " else 0.0)
 
