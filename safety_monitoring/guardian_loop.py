@@ -13,6 +13,7 @@ from baseline_metrics.clock import Clock
 from baseline_metrics.host_files import MARK_RUNS_DIR, HostFiles, RunMark
 from baseline_metrics.load_page import LEASE_RENEWAL_S
 from safety_monitoring import registry
+from safety_monitoring.breakers import is_probing
 from safety_monitoring.guardian_drill import DrillWatch, LeaseHeld, NoDrill, Unseen
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, OrdersEnded, ReportPipe
 from safety_monitoring.guardian_senses import GuardianSenses
@@ -129,7 +130,7 @@ class Guardian:
         self._beats = 0
         self._concluded = False
         self._poll = select.poll()
-        self._polled: frozenset[int] = frozenset()
+        self._polled: tuple[int, ...] = ()
         self._orders_came = True
 
     def ready(self, report: GuardianReady) -> None:
@@ -170,17 +171,17 @@ class Guardian:
         now = self._clock.mono_s()
         bells = self._bell.descriptors(now)
         led = () if self._leader.is_orphaned else (order_descriptor, self._supervisor.pidfd)
-        self._wait_for(frozenset((*bells, *led)))
+        self._wait_for((*bells, *led))
         woken = {descriptor for descriptor, _ in self._poll.poll(max(0.0, self._look_due_mono_s - now) * 1000.0)}
         self._orders_came = order_descriptor in woken
         if not woken.isdisjoint(bells):
             self._bell.take(self._clock.mono_s())
 
-    def _wait_for(self, descriptors: frozenset[int]) -> None:
+    def _wait_for(self, descriptors: tuple[int, ...]) -> None:
         if descriptors != self._polled:
-            for descriptor in self._polled - descriptors:
+            for descriptor in set(self._polled).difference(descriptors):
                 self._poll.unregister(descriptor)
-            for descriptor in descriptors - self._polled:
+            for descriptor in set(descriptors).difference(self._polled):
                 self._poll.register(descriptor, select.POLLIN)
             self._polled = descriptors
 
@@ -335,7 +336,8 @@ class Guardian:
     # Readings and ladder --------------------------------------------------------------------------------------------
 
     def _feel(self, now_mono_s: float) -> None:
-        if not self._senses.read_due(now_mono_s) or self._refusal:
+        read = self._senses.read_due(now_mono_s)
+        if not read or self._refusal or self._says_nothing_new(read, now_mono_s):
             return
         after, answer = self._climb(now_mono_s)
         if isinstance(answer, LadderMove):
@@ -351,6 +353,13 @@ class Guardian:
                 self._tell(ReadingsClear(at_mono_s=now_mono_s))
             case LadderMove():
                 self._move(answer, now_mono_s)
+
+    def _says_nothing_new(self, read: frozenset[Resource], now_mono_s: float) -> bool:
+        """Whether all is allowed and what was read violates nothing: what was not read has been judged by its last reading."""
+        if self._ladder.rung is not Rung.CLEAR or is_probing(self._ladder.breakers) or len(read) > 1:
+            return False
+        limits = tightened(self._limits, self._senses.pressures)
+        return not judge(limits, self._window, now_mono_s, since_mono_s=self._limits_since_mono_s, only=read)
 
     def _climb(self, now_mono_s: float) -> tuple[LadderState, LadderMove | OfferReturn | NoMove]:
         limits = tightened(self._limits, self._senses.pressures)

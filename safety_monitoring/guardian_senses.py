@@ -33,6 +33,11 @@ CPU_SPAN_S_MIN = 0.2
 _CORES = float(os.cpu_count() or 1)
 _US_PER_S = 1_000_000
 
+_NOTHING: frozenset[Resource] = frozenset()
+_MEMORY_ALONE = frozenset({Resource.MEMORY})
+_ALL = frozenset(Resource)
+_ALL_BUT_MEMORY = _ALL - _MEMORY_ALONE
+
 _NOT_APPLICABLE = Gap(reason=GapReason.ABSENT, detail="this resource has no free bytes")
 _FIRST = Gap(reason=GapReason.FIRST_READING, detail="a rate needs two readings")
 
@@ -78,16 +83,15 @@ class GuardianSenses:
         self._ramp_bytes_per_s = memory_ramp_bytes_per_s
         self._memory_due_mono_s = min(self._memory_due_mono_s, self._memory_at_mono_s + self._memory_period_s())
 
-    def read_due(self, now_mono_s: float) -> bool:
-        """Read what is due; whether anything was."""
-        read = False
-        if now_mono_s >= self._memory_due_mono_s:
+    def read_due(self, now_mono_s: float) -> frozenset[Resource]:
+        """Read what is due; what was read."""
+        memory_due, slow_due = now_mono_s >= self._memory_due_mono_s, now_mono_s >= self._slow_due_mono_s
+        if memory_due:
             self._read_memory(now_mono_s)
-            read = True
-        if now_mono_s >= self._slow_due_mono_s:
+        if slow_due:
             self._read_slow(now_mono_s)
-            read = True
-        return read
+            return _ALL if memory_due else _ALL_BUT_MEMORY
+        return _MEMORY_ALONE if memory_due else _NOTHING
 
     def read_again(self, now_mono_s: float) -> None:
         """Read everything now, immediately before acting; CPU only if its last reading is not of this very moment."""

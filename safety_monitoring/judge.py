@@ -108,14 +108,21 @@ class ReadingWindow:
 
 
 def judge(
-    limits: Limits, window: ReadingWindow, now_mono_s: float, *, since_mono_s: float = 0.0
+    limits: Limits,
+    window: ReadingWindow,
+    now_mono_s: float,
+    *,
+    since_mono_s: float = 0.0,
+    only: frozenset[Resource] = frozenset(Resource),
 ) -> tuple[Violation, ...]:
     """All sustained violations, one or two per limit (percentage and reserve), in the order of the limits.
 
-    since_mono_s: from when on the limits are in force; nothing that was read before can violate them.
+    since_mono_s: from when on the limits are in force; nothing that was read before can violate them. only: of these.
     """
     violations: list[Violation] = []
     for limit in limits.limits:
+        if limit.resource not in only:
+            continue
         for kind in _kinds(limit):
             violations.extend(_sustained(limit, kind, window.newest_first(limit.resource, since_mono_s=since_mono_s)))
         if not limit.optional:

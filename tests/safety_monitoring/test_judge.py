@@ -199,3 +199,22 @@ def test_what_was_read_before_a_limit_was_in_force_does_not_violate_it(since_s: 
     """A phase with tighter limits than the one before it gets their whole hold time."""
     found = judge(limits(), window(*seconds(90.0, 0, 15)), BEGAN + 15.0, since_mono_s=BEGAN + since_s)
     assert bool(found) is violated
+
+
+def test_only_what_is_asked_for_is_judged() -> None:
+    """A look at memory alone finds what violates memory, and leaves the others to their own looks."""
+    limits = Limits(limits=tuple(_at_most_half(resource) for resource in Resource), unknown_s_max=30.0)
+    window = ReadingWindow(began_mono_s=0.0)
+    for resource in (Resource.MEMORY, Resource.CPU):
+        for at_mono_s in (1.0, 2.0):
+            full = Sample(value=99.0)
+            window.add(resource, ResourceReading(at_mono_s=at_mono_s, percent=full, free=full))
+    found = judge(limits, window, 2.0, only=frozenset({Resource.MEMORY}))
+    assert {violation.limit.resource for violation in found} == {Resource.MEMORY}
+    assert {violation.limit.resource for violation in judge(limits, window, 2.0)} == {Resource.MEMORY, Resource.CPU}
+
+
+def _at_most_half(resource: Resource) -> Limit:
+    return Limit(
+        resource=resource, percent_max=50.0, free_min=0, hold_s=1.0, clear_margin_percent=5.0, clear_hold_s=1.0
+    )
