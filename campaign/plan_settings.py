@@ -144,7 +144,7 @@ class SafetyPart(PlanPart):
         float,
         Field(
             alias="battery",
-            ge=0,
+            ge=1,
             le=90,
             examples=[20],
             description="What the battery keeps while it discharges, percent.",

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from baseline_metrics.units import format_bytes, format_duration, parse_bytes
 from campaign.plan import Plan
 from campaign.plan_memory import MemoryPart
+from campaign.plan_settings import RESERVE_BYTES_MIN
 from campaign.planned_shape import NightShape, PhaseShape
 from monitoring_logs.load_orders import NO_MEMORY_LOAD, MemoryLoad, NoMemoryLoad
 from safety_monitoring.judge import RESERVE_HOLD_S
@@ -120,6 +121,12 @@ def memory_forecast(
     """
     loads: list[NoMemoryLoad | MemoryLoad] = []
     reasons: list[str] = []
+    if isinstance(host, HostMemory) and plan.safety.memory_reserve_bytes >= host.total_bytes:
+        reserve = format_bytes(plan.safety.memory_reserve_bytes)
+        reasons.append(
+            f"safety.memory_reserve: {reserve} can never stay free of {format_bytes(host.total_bytes)}, so the guardian would "
+            f"stop every load; write less, such as {format_bytes(max(RESERVE_BYTES_MIN, host.total_bytes // 10))}"
+        )
     for planned in shape.phases:
         part = planned.phase.memory
         if isinstance(host, HostMemoryUnknown):

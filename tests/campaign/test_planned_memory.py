@@ -153,6 +153,19 @@ def test_what_is_left_stays_above_the_reserve(reserve: str, fits: bool) -> None:
         )
 
 
+@pytest.mark.parametrize(("reserve", "fits"), [("8191MiB", True), ("8GiB", False), ("9GiB", False)])
+def test_a_reserve_that_the_host_does_not_have_is_refused(reserve: str, fits: bool) -> None:  # noqa: FBT001 - a row
+    """It would always be violated. One that is only not free now is no fault of the plan: the preflight says it."""
+    written = text("x", more=f"safety: {{memory_reserve: {reserve}}}\n").replace(", memory: x", "")
+    if fits:
+        night(written)
+    else:
+        reason = refusal(written)
+        assert reason.startswith("safety.memory_reserve: ")
+        assert "can never stay free of 8 GiB" in reason
+        assert reason.endswith("write less, such as 819 MiB")
+
+
 def test_our_own_processes_limit_counts_too() -> None:
     """Just below 8 of 10 GiB, and what makes the load: 80 %, which our processes may not use together."""
     host = replace(HOST, total_bytes=10 * GIB, available_bytes=10 * GIB)
