@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from campaign.plan import Plan
 from campaign.planned_shape import NightShape, PhaseShape
-from safety_monitoring.limits import CEILING_PERCENT, CPU_UNLIMITED_PERCENT, HOLD_S, Resource
+from safety_monitoring.limits import HOLD_S, Resource
 from stress_scenarios.arrivals import mean_per_s
 from stress_scenarios.load_plan import Arrivals
 
@@ -25,13 +25,11 @@ class _CpuLimit:
     why: str
 
 
-def cpu_reasons(
-    plan: Plan, shape: NightShape, *, core_per_s: float, cores: int, allow_critical: bool
-) -> tuple[str, ...]:
+def cpu_reasons(plan: Plan, shape: NightShape, *, core_per_s: float, cores: int) -> tuple[str, ...]:
     """One reason for each phase whose own load reaches a limit of its own. core_per_s: operations a second of one core."""
     reasons = []
     for planned in shape.running:
-        limit = _limit(plan, planned, allow_critical=allow_critical)
+        limit = _limit(plan, planned)
         most = limit.percent / 100.0 * cores * core_per_s
         if planned.load.requested and planned.load.peak_per_s(engine_per_s=0.0) < most:
             continue
@@ -47,24 +45,21 @@ def cpu_reasons(
     return tuple(reasons)
 
 
-def limiting_percent(plan: Plan, *, multiplier: float, allow_critical: bool) -> float:
-    """The lowest percentage of the CPU at which the guardian would ease a load of ours in such a phase."""
-    host = plan.safety.cpu_percent * multiplier
-    if not allow_critical:
-        host = min(host, CEILING_PERCENT)
-    return min(host, plan.safety.own_percent)
+def limiting_percent(plan: Plan, *, multiplier: float) -> float:
+    """The lowest percentage of the CPU at which the guardian would ease a load of ours in such a phase.
+
+    That of our own processes is at most 80 %, so neither the ceiling nor leave to go beyond it changes anything here.
+    """
+    return min(plan.safety.cpu_percent * multiplier, plan.safety.own_percent)
 
 
-def _limit(plan: Plan, planned: PhaseShape, *, allow_critical: bool) -> _CpuLimit:
-    multiplier = planned.phase.threshold_multiplier
-    percent = limiting_percent(plan, multiplier=multiplier, allow_critical=allow_critical)
-    own = plan.safety.own_percent
+def _limit(plan: Plan, planned: PhaseShape) -> _CpuLimit:
+    multiplier, own = planned.phase.threshold_multiplier, plan.safety.own_percent
+    percent = limiting_percent(plan, multiplier=multiplier)
     if percent >= own:
         return _CpuLimit(percent=own, why=f"{own:g} % for our own processes (safety.own)")
-    asked = plan.safety.cpu_percent * multiplier
-    ceiling = f", at most {CEILING_PERCENT:g} %" if percent < asked else ""
-    how = f"safety.cpu {plan.safety.cpu_percent:g} % x threshold_multiplier {multiplier:g}{ceiling}"
-    return _CpuLimit(percent=min(percent, CPU_UNLIMITED_PERCENT), why=f"{percent:g} % ({how})")
+    how = f"safety.cpu {plan.safety.cpu_percent:g} % x threshold_multiplier {multiplier:g}"
+    return _CpuLimit(percent=percent, why=f"{percent:g} % ({how})")
 
 
 def _sustained_per_s(shape: NightShape, planned: PhaseShape) -> float:

@@ -41,18 +41,15 @@ class Generator:
 
 
 def generator_for(
-    request: NightRequest, *, scripted: bool, think_s: float, host_cpu_count: int, allow_critical: bool
+    request: NightRequest, *, scripted: bool, think_s: float, host_cpu_count: int
 ) -> Generator | PlanRefused:
-    """The load processes for every load of the plan. think_s: mean pause that the scenario makes after an operation.
-
-    allow_critical: whether phases may use the CPU beyond the guardian's ceiling.
-    """
+    """The load processes for every load of the plan. think_s: mean pause that the scenario makes after an operation."""
     plan = request.plan
     reach = (SCRIPTED_OPERATIONS_PER_S_MAX if scripted else ENGINE_OPERATIONS_PER_S_MAX)[plan.engine]
     comfort = (WORKER_SCRIPTED_OPERATIONS_PER_S if scripted else WORKER_OPERATIONS_PER_S)[plan.engine]
     rates = _rates(request)
     instant = [candidate.load.peak_per_s(engine_per_s=0.0) for candidate in request.candidates]
-    workers = _workers(plan, max([*rates.values(), *instant]), comfort, host_cpu_count, allow_critical=allow_critical)
+    workers = _workers(plan, max([*rates.values(), *instant]), comfort, host_cpu_count)
     used = min(workers, host_cpu_count)
     per_s_max = used * reach
     reasons = [
@@ -82,7 +79,7 @@ def _rates(request: NightRequest) -> dict[str, float]:
     return rates
 
 
-def _workers(plan: Plan, rate: float, comfort: float, host_cpu_count: int, *, allow_critical: bool) -> int:
+def _workers(plan: Plan, rate: float, comfort: float, host_cpu_count: int) -> int:
     if isinstance(plan.workers, int):
         return plan.workers
     workers = math.ceil(rate / comfort)
@@ -90,7 +87,7 @@ def _workers(plan: Plan, rate: float, comfort: float, host_cpu_count: int, *, al
         if not isinstance(plan.levels[phase.level].model, Unpaced) or phase.arrivals is not None:
             continue
         # As fast as it goes, but a core for everybody else, and no limit of the guardian reached by that alone.
-        percent = limiting_percent(plan, multiplier=phase.threshold_multiplier, allow_critical=allow_critical)
+        percent = limiting_percent(plan, multiplier=phase.threshold_multiplier)
         below = math.ceil(percent / 100.0 * host_cpu_count) - 1
         workers = max(workers, min(host_cpu_count - 1, below))
     return max(1, min(workers, host_cpu_count))

@@ -44,14 +44,12 @@ def fit_night(
     compress_to_s: float | NotCompressed = NotCompressed(),  # noqa: B008 - a frozen record without content
     scale: float = 1.0,
     host_memory: HostMemory | HostMemoryUnknown = NOT_LOOKED_AT,
-    allow_critical: bool = False,
     critical_celsius_max: Reading = HEAT_NOT_LOOKED_AT,
 ) -> PlannedNight | PlanRefused:
     """The night that begins now. scale multiplies all connections, rounded up; compress_to_s: the whole night in so long.
 
     inputs: what was read of the files that the plan names. host_memory: needed by plans whose phases hold memory.
-    allow_critical: whether phases may use the CPU beyond the guardian's ceiling. critical_celsius_max: the highest
-    temperature that a sensor of this host calls critical.
+    critical_celsius_max: the highest temperature that a sensor of this host calls critical.
     """
     if not 0 < scale <= SCALE_MAX:
         return PlanRefused(reasons=(f"--scale {scale:g} is not above 0 and at most {SCALE_MAX:g}; write 2 or 0.5",))
@@ -65,7 +63,6 @@ def fit_night(
         scripted=is_scripted(plan),
         think_s=think_s_mean(plan),
         host_cpu_count=host_cpu_count,
-        allow_critical=allow_critical,
     )
     if isinstance(generator, PlanRefused):
         return generator
@@ -87,7 +84,7 @@ def fit_night(
             notes.extend(more)
             window = Window(start_utc_s=window.start_utc_s, end_utc_s=window.start_utc_s + seconds, changes=())
     memory = memory_forecast(plan, shape, host_memory, workers=generator.workers)
-    cpu = cpu_reasons(plan, shape, core_per_s=generator.core_per_s, cores=host_cpu_count, allow_critical=allow_critical)
+    cpu = cpu_reasons(plan, shape, core_per_s=generator.core_per_s, cores=host_cpu_count)
     heat = heat_reasons(plan, critical_celsius_max=critical_celsius_max)
     if cpu or heat or memory.reasons:
         return PlanRefused(reasons=(*cpu, *heat, *memory.reasons))

@@ -209,7 +209,6 @@ def fit(loaded: LoadedPlan, request: NightRequest) -> PlannedNight | PlanRefused
         compress_to_s=_compress_to_s(request),
         scale=request.scale,
         host_memory=read_host_memory(),
-        allow_critical=request.allow_critical,
         critical_celsius_max=read_critical_celsius_max(),
     )
 

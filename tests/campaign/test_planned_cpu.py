@@ -11,7 +11,7 @@ from tests.support.plans import TARGET, loaded
 UNKNOWN = Gap(reason=GapReason.ABSENT, detail="no sensor names a critical temperature")
 
 
-def fitted(load: str, *, more: str = "", cores: int = 2, allow_critical: bool = False) -> PlannedNight | PlanRefused:
+def fitted(load: str, *, more: str = "", cores: int = 2) -> PlannedNight | PlanRefused:
     """The planner's answer to a plan of one phase with this load."""
     found = loaded(
         f"{TARGET}{more}phases:\n  - {{name: rush, duration: 10min, operations: 10, level: low, connections: 100, {load}}}\n"
@@ -22,7 +22,6 @@ def fitted(load: str, *, more: str = "", cores: int = 2, allow_critical: bool = 
         now_utc_s=1.8e9,
         host_cpu_count=cores,
         run_id="run",
-        allow_critical=allow_critical,
     )
 
 
@@ -66,11 +65,10 @@ def test_a_spike_shorter_than_the_limits_hold_time_is_no_violation() -> None:
     assert "of the CPU" in reason(fitted(spike.format(lasts="30s")))
 
 
-def test_leave_for_critical_moves_the_hosts_limit_and_not_our_own() -> None:
-    """85 % x 1.2 is no limit then, and our own processes still may not take more than 80 %."""
-    for allow_critical in (False, True):
-        answer = reason(fitted("arrivals: {rate: 50000}, threshold_multiplier: 1.2", allow_critical=allow_critical))
-        assert "80 % for our own processes (safety.own)" in answer
+def test_a_high_multiplier_moves_the_hosts_limit_and_not_our_own() -> None:
+    """85 % x 1.2 is more than the ceiling, and our own processes still may not take more than 80 %."""
+    answer = reason(fitted("arrivals: {rate: 50000}, threshold_multiplier: 1.2"))
+    assert "80 % for our own processes (safety.own)" in answer
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(2, 1), (4, 3), (8, 6), (16, 12)])

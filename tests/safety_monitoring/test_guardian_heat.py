@@ -18,6 +18,7 @@ from safety_monitoring.messages import (
     ORDERS,
     REPORTS,
     AskReturn,
+    EnterPhase,
     Heartbeat,
     LadderMoved,
     LoadEnded,
@@ -91,6 +92,10 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
     chip = tmp_path / "root" / "sys" / "class" / "hwmon" / "hwmon0"
     chip.mkdir(parents=True)
     (chip / "temp1_input").write_text("50000\n")
+    proc = tmp_path / "root" / "proc"
+    (proc / "pressure").mkdir(parents=True)
+    (proc / "pressure" / "memory").write_text("some total=0\nfull total=0\n")
+    (proc / "meminfo").write_text(f"MemTotal: {100 << 20} kB\nMemAvailable: {25 << 20} kB\n")
     order = places.order(limits=_only(Resource.TEMPERATURE))
     own_ticks = start_ticks(os.getpid())
     assert isinstance(own_ticks, int)
@@ -106,7 +111,7 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
     clock = FakeClock()
     load = subprocess.Popen(["/bin/sleep", "600"], env=places.environ("worker"), start_new_session=True)
     try:
-        with HostFiles() as host, supervisor:
+        with HostFiles(root=str(tmp_path / "root")) as host, supervisor:
             guardian = Guardian(
                 order,
                 orders=OrderPipe(orders_in),
@@ -133,6 +138,20 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
     page.close()
     for descriptor in (orders_in, orders_out, reports_in, reports_out):
         os.close(descriptor)
+
+
+def test_pressure_eases_what_would_be_inside_without_it(turned: Turned, tmp_path: Path) -> None:
+    """A fifth of all time is lost to memory: 75 % in use are above the 70 that are left of 80, and that is said."""
+    pressure = tmp_path / "root" / "proc" / "pressure" / "memory"
+    turned.send(EnterPhase(phase="full", limits=_only(Resource.MEMORY)))
+    turned.turn(15)
+    assert turned.moves() == []
+    for second in range(1, 13):
+        pressure.write_text(f"some total=0\nfull total={second * 200_000}\n")
+        turned.turn(1)
+    assert turned.moves()[0] == (Rung.EASE, 0.5)
+    why = next(one.why for one in turned.said if isinstance(one, LadderMoved))
+    assert why.startswith("memory at 75.0 %, limit 70 % (10 less than the plan's, for pressure on memory), for ")
 
 
 def test_heat_holds_all_load_back_for_a_minute_and_lets_it_return_in_steps(turned: Turned) -> None:

@@ -172,6 +172,21 @@ def test_reading_again_does_not_spoil_the_cpu(host: MadeUpHost) -> None:
     assert not senses.read_due(1.26)
 
 
+def test_heat_is_read_again_in_the_moment_of_acting(host: MadeUpHost) -> None:
+    """Although it is due only every other second."""
+    sensor = host.root / "sys" / "class" / "hwmon" / "hwmon0" / "temp1_input"
+    sensor.parent.mkdir(parents=True)
+    sensor.write_text("99000\n")
+    window = ReadingWindow(began_mono_s=0.0)
+    senses = senses_of(host, window)
+    senses.read_due(1.0)
+    sensor.write_text("60000\n")
+    senses.read_again(1.5)
+    latest = window.latest(Resource.TEMPERATURE)
+    assert not isinstance(latest, Gap)
+    assert latest.level == Sample(value=60.0)
+
+
 def disk(percent: float, free: float, inodes: float | Gap = UNKNOWN) -> DiskReadings:
     """One file system."""
     used_inodes = inodes if isinstance(inodes, Gap) else Sample(value=inodes)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from baseline_metrics.samples import Gap, GapReason, Sample
+from baseline_metrics.strain_files import OpenFiles
 from safety_monitoring.judge import ReadingWindow, ResourceReading, Violation, ViolationKind, clear, judge
 from safety_monitoring.ladder import LadderMove, LadderState, NoMove, climb, give_back
 from safety_monitoring.limits import Limit, Limits, Resource, Rung, default_limits
 from safety_monitoring.messages import Protection
-from safety_monitoring.slow_senses import SlowSenses
+from safety_monitoring.slow_senses import SlowSenses, fullest_process
 
 UNKNOWN = Gap(reason=GapReason.FAILED, detail="no answer")
 LIMITS = {limit.resource: limit for limit in default_limits(memory_reserve_bytes=0, disk_reserve_bytes=0).limits}
@@ -115,6 +116,19 @@ def test_this_hosts_senses_are_read_with_real_files() -> None:
         assert found[f"sense: {name}"].works is there
     assert all(row.detail for row in found.values())
     senses.close()
+
+
+def test_the_process_with_the_fewest_descriptors_left_counts() -> None:
+    """And the largest share, wherever it is; one that cannot be read does not hide the other."""
+
+    def found(percent: float, left: float) -> OpenFiles:
+        return OpenFiles(used_percent=Sample(value=percent), left=Sample(value=left))
+
+    assert fullest_process([found(10.0, 90.0), found(50.0, 500.0)]) == found(50.0, 90.0)
+    gone = OpenFiles(used_percent=UNKNOWN, left=UNKNOWN)
+    assert fullest_process([gone, found(10.0, 90.0)]) == found(10.0, 90.0)
+    assert fullest_process([gone]) == gone
+    assert isinstance(fullest_process([]).left, Gap)
 
 
 # The judge on them -----------------------------------------------------------------------------------------------------
