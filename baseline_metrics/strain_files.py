@@ -109,7 +109,7 @@ class LoadFile:
         self._file = KeptFile(f"{root}/proc/loadavg", bytes_max=128)
 
     def per_core(self, cores: float) -> Reading:
-        """Runnable and uninterruptible tasks over the last minute, for each core that may be used."""
+        """Runnable and uninterruptible tasks over the last minute, for each core of the host: all its tasks are counted."""
         load = self._file.number()
         return load if isinstance(load, Gap) else Sample(value=load.value / max(1.0, cores))
 

@@ -59,8 +59,7 @@ class GuardianSenses:
         root: str = "/",
     ) -> None:
         self._window = window
-        cores = min((room.cores for room in host.cpu_rooms()), default=_CORES)
-        self._slow = SlowSenses(window=window, file_pids=file_pids, cores=cores, root=root)
+        self._slow = SlowSenses(window=window, file_pids=file_pids, cores=_CORES, root=root)
         self._disk_paths = tuple(disk_paths)
         self._roots = roots
         self._host = host

@@ -25,7 +25,7 @@ _NOBODY = OpenFiles(used_percent=_NO_SHARE, left=_NO_FREE)
 
 
 class SlowSenses:
-    """Reads them into the window. file_pids: the processes whose descriptors are counted; cores: that we may use."""
+    """Reads them into the window. file_pids: the processes whose descriptors are counted; cores: of the host."""
 
     def __init__(self, *, window: ReadingWindow, file_pids: Sequence[int], cores: float, root: str = "/") -> None:
         self._window = window

@@ -97,8 +97,8 @@ def test_no_swap_is_no_swap(tmp_path: Path) -> None:
     assert isinstance(SwapFile(root=str(tmp_path / "none")).read(0.0).used_percent, Gap)
 
 
-def test_the_load_is_of_each_core_that_may_be_used(tmp_path: Path) -> None:
-    """A container with half a core counts as one."""
+def test_the_load_is_of_each_core(tmp_path: Path) -> None:
+    """Less than one core is none: it counts as one."""
     put(tmp_path, "proc/loadavg", "6.00 2.32 2.21 2/108 17052\n")
     file = LoadFile(root=str(tmp_path))
     assert (file.per_core(4.0), file.per_core(0.5)) == (Sample(value=1.5), Sample(value=6.0))

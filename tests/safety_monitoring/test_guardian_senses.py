@@ -172,6 +172,22 @@ def test_reading_again_does_not_spoil_the_cpu(host: MadeUpHost) -> None:
     assert not senses.read_due(1.26)
 
 
+def test_the_load_is_of_the_whole_host_whatever_a_container_may_use(host: MadeUpHost) -> None:
+    """The kernel counts everybody's tasks: a tenth of a core of a busy host would else never be allowed to work."""
+    host.write("self/cgroup", "0::/job\n")
+    host.write("self/mountinfo", "31 23 0:28 / /cgroup rw shared:9 - cgroup2 cgroup2 rw\n")
+    group = host.root / "cgroup/job"
+    group.mkdir(parents=True)
+    (group / "cpu.max").write_text("10000 100000\n")
+    (group / "cpu.stat").write_text("usage_usec 0\n")
+    host.write("loadavg", f"{8 * CORES}.00 1 1 1/1 1\n")
+    window = ReadingWindow(began_mono_s=0.0)
+    senses_of(host, window).read_due(1.0)
+    latest = window.latest(Resource.LOAD)
+    assert not isinstance(latest, Gap)
+    assert latest.level == Sample(value=8.0)
+
+
 def test_heat_is_read_again_in_the_moment_of_acting(host: MadeUpHost) -> None:
     """Although it is due only every other second."""
     sensor = host.root / "sys" / "class" / "hwmon" / "hwmon0" / "temp1_input"
