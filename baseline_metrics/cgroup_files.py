@@ -217,6 +217,14 @@ class CgroupFiles:
         return Sample(value=float(used_us))
 
 
+def own_group(root: str = "/") -> str:
+    """The directory of the version 2 group that this process is in, the nearest that tells its pressure; empty without one."""
+    for version, _, directory in _levels(root):
+        if version == 2 and os.path.exists(f"{directory}/memory.pressure"):  # noqa: PTH110 - no pathlib in the guardian
+            return directory
+    return ""
+
+
 def _plain(word: bytes) -> int:
     """A number, or 0 for a word that is none ("max")."""
     return int(word) if word.strip().isdigit() else 0

@@ -29,10 +29,13 @@ _BATTERIES_MAX = 4
 
 
 class PressureFile:
-    """One of /proc/pressure/{cpu,memory,io}. kind: ``some`` (a task waited) or ``full`` (all of them did)."""
+    """One of /proc/pressure/{cpu,memory,io}. kind: ``some`` (a task waited) or ``full`` (all of them did).
 
-    def __init__(self, resource: str, kind: str, *, root: str = "/") -> None:
-        self._file = KeptFile(f"{root}/proc/pressure/{resource}", bytes_max=256)
+    path: another file of this form, such as a control group's memory.pressure.
+    """
+
+    def __init__(self, resource: str, kind: str, *, root: str = "/", path: str = "") -> None:
+        self._file = KeptFile(path or f"{root}/proc/pressure/{resource}", bytes_max=256)
         self._kind = kind.encode() + b" "
         self._totals: deque[tuple[float, float]] = deque(maxlen=64)
 

@@ -8,6 +8,7 @@ it (standard library only).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from baseline_metrics.cgroup_files import own_group
 from baseline_metrics.samples import Gap, GapReason, Reading, Sample
 from baseline_metrics.strain_files import BatteryFiles, LoadFile, OpenFiles, PressureFile, ProcessFiles, SwapFile
 from baseline_metrics.thermal_files import ThermalFiles
@@ -35,11 +36,8 @@ class SlowSenses:
         self._swap = SwapFile(root=root)
         self._load = LoadFile(root=root)
         self._battery = BatteryFiles(root=root)
-        self._pressure_files = (
-            PressureFile("cpu", "some", root=root),
-            PressureFile("memory", "full", root=root),
-            PressureFile("io", "full", root=root),
-        )
+        group = own_group(root)
+        self._pressure_files = tuple(_pressure_files(resource, kind, root, group) for resource, kind in _PRESSURES)
         self._heat_due_mono_s = 0.0
         gap = Gap(reason=GapReason.FIRST_READING, detail="never read")
         self.pressures = Pressures(cpu_some=gap, memory_full=gap, io_full=gap)
@@ -56,7 +54,7 @@ class SlowSenses:
         self._add(Resource.BATTERY, now_mono_s, percent=self._battery.drained_percent())
         files = fullest_process([process.read() for process in self._files])
         self._add(Resource.OPEN_FILES, now_mono_s, percent=files.used_percent, free=files.left)
-        cpu, memory, io = (file.read(now_mono_s) for file in self._pressure_files)
+        cpu, memory, io = (_highest([file.read(now_mono_s) for file in files]) for files in self._pressure_files)
         self.pressures = Pressures(cpu_some=cpu, memory_full=memory, io_full=io)
 
     def read_heat_again(self) -> None:
@@ -97,8 +95,9 @@ class SlowSenses:
         """Give all descriptors back."""
         for close in (self._thermal.close, self._swap.close, self._load.close, self._battery.close):
             close()
-        for file in self._pressure_files:
-            file.close()
+        for files in self._pressure_files:
+            for file in files:
+                file.close()
         for process in self._files:
             process.close()
 
@@ -155,6 +154,8 @@ _SHOWN = (
 
 _NO_NOTIONS = (_NO_SHARE, _NO_FREE, NO_LEVEL)
 
+_PRESSURES = (("cpu", "some"), ("memory", "full"), ("io", "full"))
+
 _ROWS = (
     ("temperature", Resource.TEMPERATURE),
     ("load", Resource.LOAD),
@@ -163,6 +164,20 @@ _ROWS = (
     ("open files", Resource.OPEN_FILES),
     ("inodes", Resource.INODES),
 )
+
+
+def _pressure_files(resource: str, kind: str, root: str, group: str) -> tuple[PressureFile, ...]:
+    """The host's, and that of the container around us, which the host's does not show."""
+    host = PressureFile(resource, kind, root=root)
+    if not group:
+        return (host,)
+    return (host, PressureFile(resource, kind, path=f"{group}/{resource}.pressure"))
+
+
+def _highest(readings: Sequence[Reading]) -> Reading:
+    """The most that one of them says; a gap where none says anything."""
+    known = [reading for reading in readings if isinstance(reading, Sample)]
+    return max(known, key=lambda sample: sample.value) if known else readings[0]
 
 
 def fullest_process(processes: Sequence[OpenFiles]) -> OpenFiles:

@@ -87,6 +87,31 @@ def test_what_a_host_has_is_read(tmp_path: Path) -> None:
     senses.close()
 
 
+def test_the_pressure_of_our_own_container_counts_as_well(tmp_path: Path) -> None:
+    """Whichever is higher: a container at its own limit waits while its host is at ease, and the other way round."""
+    put(tmp_path, "proc/self/cgroup", "0::/job\n")
+    put(tmp_path, "proc/self/mountinfo", "31 23 0:28 / /cgroup rw shared:9 - cgroup2 cgroup2 rw\n")
+    line = "some total=0\nfull total={total}\n"
+
+    def pressure(host: int, group: int) -> None:
+        put(tmp_path, "proc/pressure/memory", line.format(total=host))
+        put(tmp_path, "cgroup/job/memory.pressure", line.format(total=group))
+
+    pressure(0, 0)
+    senses = SlowSenses(window=ReadingWindow(began_mono_s=0.0), file_pids=(), cores=1.0, root=str(tmp_path))
+    senses.read(0.0)
+    pressure(100_000, 500_000)
+    senses.read(1.0)
+    assert senses.pressures.memory_full == Sample(value=50.0)
+    pressure(1_500_000, 500_000)
+    senses.read(2.0)
+    assert senses.pressures.memory_full == Sample(value=75.0)
+    (tmp_path / "proc/pressure/memory").write_text("")
+    senses.read(3.0)
+    assert isinstance(senses.pressures.memory_full, Sample), "the group still answers"
+    senses.close()
+
+
 def test_heat_is_read_every_other_second_and_again_before_acting(tmp_path: Path) -> None:
     """What is acted on is looked at in that moment."""
     window = ReadingWindow(began_mono_s=0.0)
