@@ -169,20 +169,22 @@ def _until_held_back(rig: HeldRig) -> Gone | StillThere:
             raise WayError("the load was not whole before the violation")
         _say(rig, Word.OPEN_BREAKER)
         deadline_mono_s = time.monotonic() + GONE_S_MAX
-        changed_mono_s, before = time.monotonic(), [-1]
+        quiet_mono_s, before = time.monotonic(), [-1]
         while True:
-            now_mono_s = time.monotonic()
             starts = [page.operation(0).started for page in pages]
             shares = [page.share for page in pages]
-            if any(shares) or starts != before:
-                changed_mono_s, before = now_mono_s, starts
-            elif now_mono_s - changed_mono_s > SETTLED_S:
+            now_mono_s = time.monotonic()
+            if any(shares) or starts != before:  # the first look that finds nothing changed is later than the change
+                quiet_mono_s, before = float("inf"), starts
+            else:
+                quiet_mono_s = min(quiet_mono_s, now_mono_s)
+            if now_mono_s - quiet_mono_s > SETTLED_S:
                 break
             if now_mono_s > deadline_mono_s:
                 return StillThere()
             time.sleep(LOOK_S)
     seen_mono_s = _number(_heard(rig), "seen_mono_s")
-    return Gone(seconds=max(0.0, changed_mono_s - seen_mono_s))
+    return Gone(seconds=quiet_mono_s - seen_mono_s)
 
 
 # The rig --------------------------------------------------------------------------------------------------------------

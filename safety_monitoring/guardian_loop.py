@@ -168,14 +168,20 @@ class Guardian:
 
     def wait(self, order_descriptor: int) -> None:
         """Until the next look is due, an order comes, the bell rings, or the supervisor ends."""
-        now = self._clock.mono_s()
-        bells = self._bell.descriptors(now)
         led = () if self._leader.is_orphaned else (order_descriptor, self._supervisor.pidfd)
-        self._wait_for((*bells, *led))
-        woken = {descriptor for descriptor, _ in self._poll.poll(max(0.0, self._look_due_mono_s - now) * 1000.0)}
+        now = self._clock.mono_s()
+        left_s = max(0.0, self._look_due_mono_s - now)
+        deaf_s = min(left_s, self._bell.deaf_s(now))
+        woken = self._woken_by(led, within_s=deaf_s) if deaf_s > 0.0 else frozenset()
+        if not woken:
+            woken = self._woken_by((*self._bell.descriptors, *led), within_s=left_s - deaf_s)
         self._orders_came = order_descriptor in woken
-        if not woken.isdisjoint(bells):
+        if not woken.isdisjoint(self._bell.descriptors):
             self._bell.take(self._clock.mono_s())
+
+    def _woken_by(self, descriptors: tuple[int, ...], *, within_s: float) -> frozenset[int]:
+        self._wait_for(descriptors)
+        return frozenset(descriptor for descriptor, _ in self._poll.poll(within_s * 1000.0))
 
     def _wait_for(self, descriptors: tuple[int, ...]) -> None:
         if descriptors != self._polled:

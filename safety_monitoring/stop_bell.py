@@ -19,11 +19,14 @@ READ_BYTES = 1 << 16
 """More than what comes within DEAF_S; what is left rings again."""
 
 _IN_NONBLOCK, _IN_CLOEXEC = os.O_NONBLOCK, os.O_CLOEXEC
-_IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x40, 0x80, 0x100, 0x200
+_IN_ATTRIB, _IN_MOVED_TO, _IN_CREATE = 0x4, 0x80, 0x100
 _IN_DELETE_SELF, _IN_MOVE_SELF, _IN_UNMOUNT, _IN_IGNORED = 0x400, 0x800, 0x2000, 0x8000
 _IN_ONLYDIR = 0x01000000
-_MASK = _IN_MOVED_FROM | _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
-"""A STOP that appears, a PERMIT that goes, by whatever way; and a directory that is not in its place any more."""
+_APPEARS = _IN_MOVED_TO | _IN_CREATE | _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_ONLYDIR
+"""Of a directory that holds a STOP: something appears in it by whatever way, or it is not in its place any more."""
+
+_GOES = _IN_ATTRIB | _IN_DELETE_SELF | _IN_MOVE_SELF
+"""Of PERMIT itself, because its directory is written to twice a second: its name is taken away (a link fewer), or changed."""
 
 _FALLEN = _IN_DELETE_SELF | _IN_MOVE_SELF | _IN_UNMOUNT | _IN_IGNORED
 _EVENT = struct.Struct("iIII")
@@ -33,12 +36,12 @@ _NO_DESCRIPTOR = -1
 
 
 class StopBell:
-    """One inotify descriptor over the directories that hold the stop channels."""
+    """One inotify descriptor over the stop channels."""
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        """paths: STOP files and PERMIT; they need not exist. A directory that cannot be watched rings no bell.
+    def __init__(self, *, stop_paths: Iterable[str], permit_path: str) -> None:
+        """What is not there, or cannot be watched, rings no bell. STOP files themselves need not exist.
 
-        hangs: whether every directory is watched, and none has left its place since.
+        hangs: whether everything is watched, and nothing has left its place since.
         """
         self._descriptor = _NO_DESCRIPTOR
         self._deaf_until_mono_s = 0.0
@@ -49,8 +52,9 @@ class StopBell:
         self._descriptor = libc.inotify_init1(_IN_NONBLOCK | _IN_CLOEXEC)
         if self._descriptor < 0:
             return
-        directories = sorted({os.path.dirname(path) or "." for path in paths})  # noqa: PTH120 - no Path in the guardian
-        watches = [libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _MASK) for directory in directories]
+        directories = sorted({os.path.dirname(path) or "." for path in stop_paths})  # noqa: PTH120 - no Path in the guardian
+        wanted = [(directory, _APPEARS) for directory in directories] + [(permit_path, _GOES)]
+        watches = [libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask) for path, mask in wanted]
         self.hangs = all(watch >= 0 for watch in watches)
 
     def close(self) -> None:
@@ -59,9 +63,14 @@ class StopBell:
             os.close(self._descriptor)
             self._descriptor = _NO_DESCRIPTOR
 
-    def descriptors(self, now_mono_s: float) -> tuple[int, ...]:
-        """What to wait for beside everything else: one descriptor, or none while the bell is not heard."""
-        return (self._descriptor,) if self._descriptor >= 0 and now_mono_s >= self._deaf_until_mono_s else ()
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What to wait for beside everything else: one descriptor, or none where there is no bell."""
+        return (self._descriptor,) if self._descriptor >= 0 else ()
+
+    def deaf_s(self, now_mono_s: float) -> float:
+        """For how long it is not to be waited for; what rings meanwhile rings afterwards."""
+        return max(0.0, self._deaf_until_mono_s - now_mono_s)
 
     def take(self, now_mono_s: float) -> None:
         """It rang: empty it, and hear nothing for a moment."""

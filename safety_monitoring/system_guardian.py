@@ -101,7 +101,7 @@ def guard(order: GuardianOrder, *, order_descriptor: int, report_descriptor: int
         reports=ReportPipe(report_descriptor),
         journal=GuardianJournal(order.journal_path),
         supervisor=supervisor,
-        bell=StopBell((*order.stop_paths, order.permit_path)),
+        bell=StopBell(stop_paths=order.stop_paths, permit_path=order.permit_path),
         clock=SystemClock(),
         host=HostFiles(),
     )

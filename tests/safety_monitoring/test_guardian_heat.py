@@ -104,7 +104,7 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
     orders_in, orders_out = os.pipe()
     reports_in, reports_out = os.pipe()
     os.set_blocking(reports_in, False)
-    bell = StopBell((*order.stop_paths, order.permit_path))
+    bell = StopBell(stop_paths=order.stop_paths, permit_path=order.permit_path)
     journal = GuardianJournal(order.journal_path)
     page = LoadPage(str(tmp_path / "page"), create=True)
     page.want_load(wanted=True)

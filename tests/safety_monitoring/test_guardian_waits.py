@@ -14,7 +14,7 @@ from safety_monitoring import guardian_loop
 from safety_monitoring.guardian_loop import BELLED_TICK_S, TICK_S, Guardian
 from safety_monitoring.guardian_pipes import GuardianJournal, OrderPipe, ReportPipe
 from safety_monitoring.messages import ORDERS, Conclude, Heartbeat
-from safety_monitoring.stop_bell import StopBell
+from safety_monitoring.stop_bell import DEAF_S, StopBell
 from safety_monitoring.stopping import ProcessHandle, open_handle
 from tests.support.guardian_rig import Places
 
@@ -45,9 +45,9 @@ def turned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Turned]:
     assert isinstance(supervisor, ProcessHandle)
     orders_in, orders_out = os.pipe()
     reports_in, reports_out = os.pipe()
-    bell = StopBell((*order.stop_paths, order.permit_path))
+    journal = GuardianJournal(order.journal_path)  # before the bell: it lies in the run's directory, and would ring
+    bell = StopBell(stop_paths=order.stop_paths, permit_path=order.permit_path)
     clock = FakeClock()
-    journal = GuardianJournal(order.journal_path)
     with HostFiles() as host, supervisor:
         guardian = Guardian(
             order,
@@ -75,14 +75,36 @@ def test_a_stop_ends_the_wait_for_the_next_look(turned: Turned, monkeypatch: pyt
 
 
 def test_a_bell_that_rang_is_not_waited_for_again_at_once(turned: Turned) -> None:
-    """After a ring a file that is no stop does not turn the loop again before the next look is due."""
+    """After a ring a file that is no stop does not turn the loop again at once."""
     assert turned.guardian.turn()
     (turned.places.run_dir / "one").touch()
     turned.guardian.wait(turned.orders_in)
     (turned.places.run_dir / "two").touch()
     began_mono_s = time.monotonic()
-    turned.guardian.wait(turned.orders_in)  # the fake clock stands still, so a whole look's time is waited
-    assert time.monotonic() - began_mono_s >= TICK_S * 0.9
+    turned.guardian.wait(turned.orders_in)
+    assert time.monotonic() - began_mono_s >= DEAF_S * 0.9
+
+
+def test_a_stop_right_after_another_ring_ends_the_wait_as_well(turned: Turned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rings while the bell is not heard is not put off to the next look."""
+    monkeypatch.setattr(guardian_loop, "BELLED_TICK_S", NEVER_S)
+    assert turned.guardian.turn()
+    (turned.places.run_dir / "one").touch()
+    turned.guardian.wait(turned.orders_in)
+    assert turned.guardian.turn()
+    (turned.places.run_dir / "STOP").touch()
+    turned.guardian.wait(turned.orders_in)
+
+
+def test_what_is_written_beside_permit_wakes_nobody(turned: Turned) -> None:
+    """The status document is replaced there twice a second."""
+    assert turned.guardian.turn()
+    status = turned.places.permit.with_name("status.json")
+    status.with_suffix(".new").touch()
+    status.with_suffix(".new").rename(status)
+    began_mono_s = time.monotonic()
+    turned.guardian.wait(turned.orders_in)
+    assert time.monotonic() - began_mono_s >= BELLED_TICK_S * 0.9
 
 
 def test_an_early_turn_does_not_put_the_next_look_off(turned: Turned) -> None:

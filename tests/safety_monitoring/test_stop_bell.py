@@ -15,14 +15,14 @@ def bell(tmp_path: Path) -> Iterator[StopBell]:
     (tmp_path / "run").mkdir()
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "PERMIT").touch()
-    rings = StopBell((str(tmp_path / "run" / "STOP"), str(tmp_path / "state" / "PERMIT")))
+    rings = StopBell(stop_paths=(str(tmp_path / "run" / "STOP"),), permit_path=str(tmp_path / "state" / "PERMIT"))
     yield rings
     rings.close()
 
 
-def rings(bell: StopBell, now_mono_s: float = 100.0) -> bool:
+def rings(bell: StopBell) -> bool:
     """Whether a loop that waits would be woken."""
-    return bool(select.select(bell.descriptors(now_mono_s), [], [], 0.0)[0])
+    return bool(select.select(bell.descriptors, [], [], 0.0)[0])
 
 
 def _touch(path: Path) -> None:
@@ -47,31 +47,54 @@ def test_a_stop_that_appears_rings(bell: StopBell, tmp_path: Path, appear: Calla
     assert rings(bell)
 
 
-def test_a_permit_that_goes_rings(bell: StopBell, tmp_path: Path) -> None:
-    """Removed, or moved away."""
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _move(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def _replace(path: Path) -> None:
+    path.with_name("new").touch()
+    path.with_name("new").rename(path)
+
+
+@pytest.mark.parametrize("go", [_remove, _move, _replace])
+def test_a_permit_that_goes_rings_and_is_not_watched_any_more(
+    bell: StopBell, tmp_path: Path, go: Callable[[Path], None]
+) -> None:
+    """Removed, moved away, or another file in its place: the looks have to come closer from then on."""
     assert not rings(bell)
-    (tmp_path / "state" / "PERMIT").rename(tmp_path / "PERMIT")
+    go(tmp_path / "state" / "PERMIT")
     assert rings(bell)
     bell.take(0.0)
-    (tmp_path / "PERMIT").rename(tmp_path / "state" / "PERMIT")
-    bell.take(1.0)
-    (tmp_path / "state" / "PERMIT").unlink()
-    assert rings(bell)
+    assert not bell.hangs
+
+
+def test_what_happens_beside_permit_does_not_ring(bell: StopBell, tmp_path: Path) -> None:
+    """Files are written there all the time."""
+    (tmp_path / "state" / "status.json").touch()
+    (tmp_path / "state" / "status.json").unlink()
+    assert not rings(bell)
 
 
 def test_a_flood_wakes_nobody_for_a_moment(bell: StopBell, tmp_path: Path) -> None:
-    """After a ring the bell is not waited for, however many files are made; afterwards what came meanwhile rings."""
+    """After a ring the bell is not to be waited for; what came meanwhile is not lost."""
     (tmp_path / "run" / "one").touch()
-    assert rings(bell)
+    assert bell.deaf_s(100.0) == 0.0
     bell.take(100.0)
     (tmp_path / "run" / "STOP").touch()
-    assert bell.descriptors(100.0 + DEAF_S * 0.9) == ()
-    assert rings(bell, 100.0 + DEAF_S)
+    assert bell.deaf_s(100.0) == pytest.approx(DEAF_S)
+    assert bell.deaf_s(100.0 + DEAF_S) == pytest.approx(0.0)
+    assert rings(bell)
 
 
 def test_a_directory_that_is_not_there_rings_no_bell(tmp_path: Path) -> None:
     """A bell that cannot be hung says so, and is no fault."""
-    bell = StopBell((str(tmp_path / "STOP"), str(tmp_path / "missing" / "STOP")))
+    (tmp_path / "PERMIT").touch()
+    stops = (str(tmp_path / "STOP"), str(tmp_path / "missing" / "STOP"))
+    bell = StopBell(stop_paths=stops, permit_path=str(tmp_path / "PERMIT"))
     assert not bell.hangs
     bell.take(0.0)
     (tmp_path / "missing").mkdir()
@@ -103,8 +126,8 @@ def test_a_removed_directory_takes_its_bell_along(bell: StopBell, tmp_path: Path
 def test_a_closed_bell_leaves_no_descriptor(tmp_path: Path) -> None:
     """Closing gives the descriptor back, once."""
     before = len(list(Path("/proc/self/fd").iterdir()))
-    bell = StopBell((str(tmp_path / "STOP"),))
+    bell = StopBell(stop_paths=(str(tmp_path / "STOP"),), permit_path=str(tmp_path / "PERMIT"))
     bell.close()
     bell.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert bell.descriptors(0.0) == ()
+    assert bell.descriptors == ()
