@@ -19,6 +19,7 @@ from baseline_metrics.host_files import (
     RunMark,
     boot_id,
     disk_readings,
+    kernel_threads,
     load_average_1min,
     marked_process,
     marked_processes,
@@ -216,3 +217,15 @@ def test_a_missing_path_is_a_gap(tmp_path: Path) -> None:
     disk = disk_readings(str(tmp_path / "none"))
     assert isinstance(disk.free_bytes, Gap)
     assert disk.free_bytes.reason is GapReason.ABSENT
+
+
+def test_threads_of_the_kernel_are_told_by_their_flag_and_left_out(tmp_path: Path) -> None:
+    """By the flag and not by a parent of 2, which in a container may be anybody's pid."""
+    for pid, parent, flags in ((2, 0, 0x00200040), (3, 2, 0x00200040), (10, 1, 0x00400000), (11, 10, 0), (12, 2, 0)):
+        (tmp_path / "proc" / str(pid)).mkdir(parents=True)
+        numbers = f"{parent} {pid} {pid} 0 -1 {flags} 0 0 0 0 5 5 0 0 20 0 1 0 100 4096 7"
+        (tmp_path / "proc" / str(pid) / "stat").write_text(f"{pid} (a) b) S {numbers} 0 0\n")
+    kernel = kernel_threads(root=str(tmp_path))
+    assert kernel == {2, 3}
+    assert [stat.pid for stat in process_tree((10,), root=str(tmp_path), without=kernel)] == [10, 11]
+    assert [stat.pid for stat in process_tree((2, 12), root=str(tmp_path), without=kernel)] == [12]
